@@ -1,0 +1,110 @@
+// Everything the deciding core can be told. Adapters turn what they see into one of these; nothing else
+// reaches the core. Plain values.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "manager/core/records.hpp"
+#include "protocol/result.hpp"
+#include "protocol/time.hpp"
+
+namespace understudy::manager {
+
+/// When an event is handled: `at` on the manager's monotonic clock decides, `wall_ms` is for people and
+/// for what must be comparable after a restart.
+struct Moment {
+    TimePoint at;
+    std::int64_t wall_ms = 0;
+};
+
+/// A message from an authenticated agent; `from` is the key's node, not what the message claims.
+struct NodeSaid {
+    NodeId from;
+    Message message;
+};
+
+/// The transport lost the agent's connection. Evidence, never proof.
+struct NodeDisconnected {
+    NodeId node;
+};
+
+/// A message from an authenticated terminal or operator connection.
+struct ClientSaid {
+    ClientId from;
+    Message message;  ///< TerminalAttach, TerminalDetach or TerminalSeen
+};
+
+struct ClientGone {
+    ClientId client;
+};
+
+/// The hypervisor's process of an instance ended, or the hypervisor said so: proof.
+struct InstanceEnded {
+    NodeId instance;
+    std::string cause;  ///< in the words of the system that saw it
+    TimePoint seen;     ///< when the adapter saw it (not later than the moment of handling)
+};
+
+/// The answer to a CreateInstance, ScrubInstance, DestroyInstance or FenceHost with that operation.
+/// `unknown_outcome` means what it says.
+struct OperationDone {
+    OperationId operation;
+    Result<Endpoint> outcome;  ///< create, scrub: the door as the manager's peers reach it
+};
+
+/// One instance as a hypervisor lists it. Only instances that carry this manager's mark are listed.
+struct ListedInstance {
+    NodeId id;
+    bool running = false;
+    Endpoint door;
+};
+
+/// The answer to ListInstances.
+struct HostListed {
+    HostId host;
+    Result<std::vector<ListedInstance>> instances;
+};
+
+/// The store does not commit at present (or does again). New promises wait meanwhile.
+struct StoreState {
+    bool failing = false;
+    std::string reason;
+};
+
+/// The time asked for by Step::wake_at has come. Harmless at any other time.
+struct Woken {};
+
+// ---- what administrators and the configuration want; each is answered by AdminReply to `client`
+
+struct DefineHost { HostRecord host; };          ///< by name; id is ignored
+struct DefinePool { PoolRecord pool; };
+struct DefineProfile { ProfileRecord profile; };
+struct DefineTerminal { std::string name; std::string profile; };
+struct RemoveTerminal { std::string name; };
+struct EnrolNode { std::string name; std::string host; std::uint32_t slots = 4; Endpoint door; };
+struct ReleaseTerminal { std::string name; };    ///< end its sessions, return its nodes
+struct FailOverSession { SessionId session; };   ///< planned: last checkpoint, then move
+struct FailOverPresentation { std::string terminal; };
+struct KillInstance { NodeId node; };            ///< destroy it as a failure would
+struct SetDrain { NodeId node; bool drain = true; };
+struct SetMaintenance { std::string host; bool maintenance = true; };
+struct OverrideGate {};
+
+using Wish = std::variant<DefineHost, DefinePool, DefineProfile, DefineTerminal, RemoveTerminal, EnrolNode,
+                          ReleaseTerminal, FailOverSession, FailOverPresentation, KillInstance, SetDrain,
+                          SetMaintenance, OverrideGate>;
+
+/// An administrator's recorded will. `client` none: from the configuration; no reply is sent.
+struct Intent {
+    ClientId client;
+    std::uint64_t request = 0;
+    std::string reason;
+    Wish wish;
+};
+
+using Event = std::variant<NodeSaid, NodeDisconnected, ClientSaid, ClientGone, InstanceEnded, OperationDone,
+                           HostListed, StoreState, Woken, Intent>;
+
+}  // namespace understudy::manager

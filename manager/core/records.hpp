@@ -1,0 +1,182 @@
+// What the manager must never forget: the durable half of its state, one record per thing.
+// Records are plain values; the Core owns them, the store keeps their msgpack form under a key such as
+// "session/12". A new field is optional by nature: a missing key leaves the default.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "protocol/messages.hpp"
+
+namespace understudy::manager {
+
+/// How far apart a backup must be from its primary.
+enum class Separation : std::uint8_t {
+    instance = 0,  ///< another instance is enough (one machine: covers failures of instances only)
+    host = 1,      ///< never the same host
+    domain = 2,    ///< never the same host; another failure domain wherever there are enough
+};
+
+enum class NodeKind : std::uint8_t { instance = 0, enrolled = 1 };
+enum class Role : std::uint8_t { none = 0, execution = 1, presentation = 2 };
+
+/// Life of a node. An instance: creating → booting → idle → serving → scrubbing → booting …, and
+/// condemned → (record erased) at the end. An enrolled node: idle → serving → idle.
+enum class NodeState : std::uint8_t {
+    creating = 0,   ///< asked of the hypervisor; may or may not exist
+    booting = 1,    ///< exists; its agent has not registered yet
+    idle = 2,       ///< registered, clean, nobody's
+    serving = 3,    ///< has at least one assignment
+    scrubbing = 4,  ///< being brought back to the base image's state with a new identity
+    condemned = 5,  ///< must not run any more; being destroyed; `reason` is the recorded intent
+};
+
+/// Evidence that a node (or one session on it) is not running any more. See ARCHITECTURE.md, "Proof".
+enum class Proof : std::uint8_t {
+    none = 0,
+    instance_ended = 1,  ///< the hypervisor's process is gone
+    destroyed = 2,       ///< the hypervisor confirmed that the instance does not exist
+    lease_expired = 3,   ///< the node froze by itself: lease plus drift margin are over
+    host_fenced = 4,     ///< a fence agent confirmed power-off
+    agent_reported = 5,  ///< the agent itself said that the session ended
+};
+
+/// One per store.
+struct ManagerRecord {
+    std::uint64_t incarnation = 0;  ///< rises with every start
+    std::uint64_t next_id = 1;
+    UNDERSTUDY_FIELDS(ManagerRecord, incarnation, next_id)
+};
+
+struct HostRecord {
+    HostId id;
+    std::string name;
+    std::string uri;
+    std::string domain;
+    std::uint32_t vcpus = 0;
+    std::uint32_t memory_mib = 0;
+    bool maintenance = false;
+    bool can_fence = false;
+    UNDERSTUDY_FIELDS(HostRecord, id, name, uri, domain, vcpus, memory_mib, maintenance, can_fence)
+};
+
+/// A pool of interchangeable instances; its name is the flavour's.
+struct PoolRecord {
+    std::string flavour;
+    std::string image;
+    std::uint32_t vcpus = 1;
+    std::uint32_t memory_mib = 512;
+    std::uint32_t slots = 4;  ///< assignments one instance carries
+    std::uint32_t min_idle = 0;
+    std::uint32_t max_idle = 4;
+    std::uint32_t max_total = 64;
+    UNDERSTUDY_FIELDS(PoolRecord, flavour, image, vcpus, memory_mib, slots, min_idle, max_idle, max_total)
+};
+
+struct ProfileApplication {
+    Application application;
+    Protection protection = Protection::checkpoint;
+    UNDERSTUDY_FIELDS(ProfileApplication, application, protection)
+};
+
+/// What terminals of one kind get.
+struct ProfileRecord {
+    std::string name;
+    std::string flavour;
+    std::vector<ProfileApplication> applications;
+    std::uint32_t presentation_backups = 1;
+    std::uint32_t execution_backups = 1;
+    Separation separation = Separation::host;
+    std::uint32_t width = 1280;
+    std::uint32_t height = 800;
+    std::uint64_t keep_detached_ms = 12ull * 3600 * 1000;
+    UNDERSTUDY_FIELDS(ProfileRecord, name, flavour, applications, presentation_backups, execution_backups,
+                      separation, width, height, keep_detached_ms)
+};
+
+struct NodeRecord {
+    NodeId id;
+    NodeKind kind = NodeKind::instance;
+    HostId host;
+    std::string name;
+    std::string flavour;
+    NodeState state = NodeState::creating;
+    Role role = Role::none;
+    std::uint32_t slots = 0;
+    Endpoint door;
+    bool draining = false;
+    Proof proof = Proof::none;
+    std::string proof_text;
+    std::int64_t proof_wall_ms = 0;
+    std::string reason;  ///< of the last decision about it
+    UNDERSTUDY_FIELDS(NodeRecord, id, kind, host, name, flavour, state, role, slots, door, draining, proof,
+                      proof_text, proof_wall_ms, reason)
+};
+
+enum class TerminalState : std::uint8_t {
+    defined = 0,    ///< known, nothing runs for it
+    attached = 1,   ///< somebody sits there
+    detached = 2,   ///< nobody does; everything is kept until the profile's time limit
+};
+
+struct TerminalRecord {
+    TerminalId id;
+    std::string name;
+    std::string profile;
+    TerminalState state = TerminalState::defined;
+    std::uint32_t width = 0;
+    std::uint32_t height = 0;
+    Epoch epoch = 0;      ///< of the presentation
+    NodeId presentation;  ///< primary; none while there is none
+    std::vector<NodeId> backups;
+    std::vector<SessionId> sessions;
+    std::vector<WindowPlace> layout;
+    std::int64_t detached_wall_ms = 0;
+    UNDERSTUDY_FIELDS(TerminalRecord, id, name, profile, state, width, height, epoch, presentation, backups,
+                      sessions, layout, detached_wall_ms)
+};
+
+struct SessionRecord {
+    SessionId id;
+    TerminalId terminal;
+    Application application;
+    Protection protection = Protection::checkpoint;
+    Epoch epoch = 0;
+    NodeId primary;        ///< none only before the first placement and after a proven loss without a place
+    std::vector<NodeId> backups;
+    CheckpointId restore;  ///< from which this epoch starts; {0,0}: afresh
+    bool handing_over = false;  ///< the primary was told to stop after a last checkpoint
+    std::string lost;      ///< what the last take-over lost, for people
+    UNDERSTUDY_FIELDS(SessionRecord, id, terminal, application, protection, epoch, primary, backups, restore,
+                      handing_over, lost)
+};
+
+/// When something happened, in microseconds since the incident's first phase.
+struct PhaseMark {
+    std::string name;
+    std::int64_t at_us = 0;
+    UNDERSTUDY_FIELDS(PhaseMark, name, at_us)
+};
+
+/// The flight recorder: one failure (or planned move) and what was done about it.
+struct IncidentRecord {
+    IncidentId id;
+    std::string kind;  ///< "execution" or "presentation"
+    NodeId node;
+    SessionId session;
+    TerminalId terminal;
+    std::string title;
+    bool open = true;
+    std::int64_t opened_wall_ms = 0;
+    std::vector<PhaseMark> phases;
+    std::string evidence;
+    std::string proof;
+    std::string decision;
+    std::vector<std::string> alternatives;
+    std::string lost;
+    UNDERSTUDY_FIELDS(IncidentRecord, id, kind, node, session, terminal, title, open, opened_wall_ms, phases,
+                      evidence, proof, decision, alternatives, lost)
+};
+
+}  // namespace understudy::manager

@@ -1,0 +1,40 @@
+// The numbers a decision depends on. Defaults are for people at work on a local network.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "protocol/time.hpp"
+
+namespace understudy::manager {
+
+using namespace std::chrono_literals;
+
+struct Settings {
+    Duration heartbeat = 1000ms;        ///< interval asked of agents
+    Duration silence = 3000ms;          ///< without a sign for so long: failed, proof still owed
+    Duration lease = 10000ms;           ///< an agent freezes its sessions so long after its last acknowledged sign
+    std::uint32_t drift_permille = 20;  ///< margin for clocks that run at different speeds, of the lease
+    Duration suspect_grace = 1000ms;    ///< connection broken for so long: a presentation is replaced
+    Duration resend = 1000ms;           ///< an unconfirmed assignment is said again
+    Duration backup_grace = 4000ms;     ///< wait so long for a holder of a checkpoint that may come back
+    Duration operation_retry = 5000ms;  ///< a failed or unanswered hypervisor operation is tried again
+    Duration operation_patience = 120000ms;  ///< no answer to an operation for so long: asked again
+    std::uint32_t create_attempts = 3;  ///< then the creation is given up and tried on another host
+    Duration boot_limit = 120000ms;     ///< an instance that has not registered by then is replaced
+    Duration pool_pause = 30000ms;      ///< a pool whose creations keep failing rests so long
+    std::uint32_t parallel_creations = 2;  ///< per host
+    Duration inventory_interval = 30000ms;  ///< hypervisors are asked what exists
+    std::uint32_t gate_permille = 400;  ///< more than this share of nodes silent inside gate_window: the manager suspects itself
+    std::uint32_t gate_minimum = 5;     ///< but never for fewer nodes than this
+    Duration gate_window = 10000ms;
+    Duration gate_hold = 60000ms;       ///< then held nodes are given up one per gate_pace
+    Duration gate_pace = 1000ms;
+    Duration stall_threshold = 250ms;   ///< own lateness above this is not held against the nodes
+    Duration tick = 250ms;              ///< the longest the core sleeps while it watches nodes
+    std::uint32_t crash_limit = 3;      ///< so many crashes inside crash_window: start afresh instead of restoring
+    Duration crash_window = 60000ms;
+    std::uint32_t terminals_per_step = 64;  ///< bound on planning work per step
+};
+
+}  // namespace understudy::manager
