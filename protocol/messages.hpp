@@ -146,6 +146,7 @@ struct WindowSource {
 /// State of one session (or what a backup holds for it) on the reporting node.
 struct SessionStatus {
     std::uint64_t registration = 0;
+    std::uint64_t number = 0;  ///< rises with every report of one agent; repeated until a ReportAck names it
     SessionId session;
     Epoch epoch = 0;
     std::uint64_t revision = 0;
@@ -158,7 +159,7 @@ struct SessionStatus {
     std::vector<CheckpointInfo> checkpoints;    ///< newest last; at most two
     std::uint32_t interval_ms = 0;              ///< between checkpoints, as adapted
     std::string detail;
-    UNDERSTUDY_FIELDS(SessionStatus, registration, session, epoch, revision, duty, phase, ending, in_force,
+    UNDERSTUDY_FIELDS(SessionStatus, registration, number, session, epoch, revision, duty, phase, ending, in_force,
                       protection_reason, restored_from, checkpoints, interval_ms, detail)
 };
 
@@ -174,6 +175,7 @@ struct WindowStatus {
 /// State of one terminal's desktop on the reporting node.
 struct DesktopStatus {
     std::uint64_t registration = 0;
+    std::uint64_t number = 0;  ///< as in SessionStatus
     TerminalId terminal;
     Epoch epoch = 0;
     std::uint64_t revision = 0;
@@ -181,7 +183,8 @@ struct DesktopStatus {
     Phase phase = Phase::preparing;
     std::vector<WindowStatus> windows;
     std::string detail;
-    UNDERSTUDY_FIELDS(DesktopStatus, registration, terminal, epoch, revision, duty, phase, windows, detail)
+    UNDERSTUDY_FIELDS(DesktopStatus, registration, number, terminal, epoch, revision, duty, phase, windows,
+                      detail)
 };
 
 /// First word of a node, and again whenever its registration is not accepted any more. Complete: what
@@ -189,6 +192,7 @@ struct DesktopStatus {
 struct Hello {
     NodeId node;
     std::uint64_t incarnation = 0;  ///< random, new with every start of the agent
+    std::uint64_t number = 0;       ///< rises with every Hello of this incarnation
     std::string software;           ///< version, for people
     std::string host_name;
     std::uint32_t slots = 0;        ///< sessions or desktops (primary or backup) it can carry
@@ -198,7 +202,7 @@ struct Hello {
     std::string checkpoint_reason;  ///< why not
     std::vector<SessionStatus> sessions;
     std::vector<DesktopStatus> desktops;
-    UNDERSTUDY_FIELDS(Hello, node, incarnation, software, host_name, slots, door_port, memory_mib,
+    UNDERSTUDY_FIELDS(Hello, node, incarnation, number, software, host_name, slots, door_port, memory_mib,
                       can_checkpoint, checkpoint_reason, sessions, desktops)
 };
 
@@ -214,10 +218,11 @@ struct Heartbeat {
 /// The windows' places changed on a primary desktop.
 struct LayoutReport {
     std::uint64_t registration = 0;
+    std::uint64_t number = 0;  ///< as in SessionStatus
     TerminalId terminal;
     Epoch epoch = 0;
     std::vector<WindowPlace> places;
-    UNDERSTUDY_FIELDS(LayoutReport, registration, terminal, epoch, places)
+    UNDERSTUDY_FIELDS(LayoutReport, registration, number, terminal, epoch, places)
 };
 
 /// A witness's answer: could the suspect's door be reached just now?
@@ -232,14 +237,17 @@ struct WitnessReport {
 
 // ---------------------------------------------------------------------------- manager → node
 
-/// The node is registered. Everything said under an older registration is void on both sides.
+/// The node may use this registration. It takes effect, on both sides, with the first message the node
+/// sends under it: so a Hello that was delayed or repeated on its way never replaces a living
+/// registration by old news. Everything said under an older registration is void on both sides.
 struct Welcome {
     std::uint64_t registration = 0;  ///< rises for ever, over manager restarts too
     std::uint64_t incarnation = 0;   ///< of the agent this answers
+    std::uint64_t hello = 0;         ///< number of the Hello this answers
     std::uint32_t heartbeat_ms = 0;
     std::uint32_t lease_ms = 0;      ///< counted by the node from when it *sent* the acknowledged heartbeat (or Hello)
     std::string ticket_key;          ///< public key that tickets are signed with, base64
-    UNDERSTUDY_FIELDS(Welcome, registration, incarnation, heartbeat_ms, lease_ms, ticket_key)
+    UNDERSTUDY_FIELDS(Welcome, registration, incarnation, hello, heartbeat_ms, lease_ms, ticket_key)
 };
 
 /// Renews the lease up to `lease_ms` after heartbeat `sequence` was sent.
@@ -247,6 +255,13 @@ struct HeartbeatAck {
     std::uint64_t registration = 0;
     std::uint64_t sequence = 0;
     UNDERSTUDY_FIELDS(HeartbeatAck, registration, sequence)
+};
+
+/// The report with this number has arrived.
+struct ReportAck {
+    std::uint64_t registration = 0;
+    std::uint64_t number = 0;
+    UNDERSTUDY_FIELDS(ReportAck, registration, number)
 };
 
 /// The manager does not know this registration (any more): say Hello again.
@@ -381,7 +396,7 @@ struct AdminUpdate {
 using Message = std::variant<Hello, Heartbeat, SessionStatus, DesktopStatus, LayoutReport, WitnessReport,
                              Welcome, HeartbeatAck, NotRegistered, AssignSession, AssignDesktop, WitnessRequest,
                              TerminalAttach, TerminalDetach, TerminalSeen, TerminalRedirect, TerminalWaiting,
-                             TerminalRefused, AdminRequest, AdminReply, AdminUpdate>;
+                             TerminalRefused, AdminRequest, AdminReply, AdminUpdate, ReportAck>;
 
 /// "Hello", "AssignSession", … for logs.
 [[nodiscard]] const char* name_of(const Message& message);

@@ -6,6 +6,11 @@
 //  - nothing is obeyed that belongs to another registration, or to an epoch older than one accepted;
 //  - the lease counts from when the acknowledged heartbeat was *sent*, on the agent's own clock; when it
 //    runs out every primary session is frozen and every door refuses, without asking anybody;
+//  - while a Hello is unanswered nothing is obeyed (registration 0); a Welcome counts only when it
+//    answers a Hello of this waiting time (incarnation and number); right behind it the agent sends a
+//    Heartbeat, which puts the registration into effect at the manager, and a fresh status of everything;
+//  - every report (SessionStatus, DesktopStatus, LayoutReport) is repeated each heartbeat interval until
+//    its ReportAck came; only the newest report per session, desktop and layout is kept for that;
 //  - a node that lost its lease or its registration says Hello again and waits for Welcome before it
 //    serves; it thaws only sessions that the manager confirms under the new registration.
 #pragma once
