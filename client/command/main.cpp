@@ -1,0 +1,63 @@
+// understudy: the admin command line. One thread, plus the link's.
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "client/command/exit_codes.hpp"
+#include "client/command/session.hpp"
+#include "client/link/keys.hpp"
+
+namespace {
+
+using namespace understudy;
+using namespace understudy::client;
+
+int make_keys(const std::string& path) {
+    const KeyPair keys = make_key_pair();
+    const auto written = write_key_file(path, keys);
+    if (!written) {
+        std::cerr << "understudy: " << written.error().message << "\n";
+        return exit_code_of(written.error().code);
+    }
+    std::cout << "Wrote " << path << " (readable by you alone).\nPublic key, to be entered with a role in the manager's "
+              << "configuration:\n" << keys.public_key << "\n";
+    return kExitDone;
+}
+
+void add_keys(CLI::App& app, Common& common) {
+    auto* keys = app.add_subcommand("keys", "make keys");
+    keys->require_subcommand(1);
+    auto* fresh = keys->add_subcommand("new", "make a CURVE pair and print its public half");
+    auto path = std::make_shared<std::string>();
+    fresh->add_option("--out", *path, "file to write, never overwritten")->required()->type_name("FILE");
+    fresh->callback([&common, path] { common.exit_code = make_keys(*path); });
+    keys->add_subcommand("access", "print a random access key for the web gateway")->callback([] {
+        std::cout << make_access_key() << "\n";
+    });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{"Looks at and steers the Understudy node manager."};
+    app.footer("Exit codes: 0 done, 2 wrong options or configuration, 3 manager not reachable, 4 invalid, 5 not found,\n"
+               "6 refused, 7 unavailable, 8 no capacity, 9 outcome unknown, 10 failed, 11 limit, 12 version, 13 damaged.");
+    app.require_subcommand(1);
+    app.fallthrough();
+    Common common;
+    app.add_option("--config", common.configuration,
+                   "default: $UNDERSTUDY_CONFIG, ~/.config/understudy/client.toml, /etc/understudy/client.toml")
+        ->type_name("FILE");
+    app.add_option("--timeout", common.timeout_s, "seconds to wait for the manager")
+        ->check(CLI::Range(0.1, 3600.0))->capture_default_str();
+    app.add_flag("--json", common.json, "answers for programs");
+    add_questions(app, common);
+    add_acts(app, common);
+    add_keys(app, common);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? kExitDone : kExitUsage;
+    }
+    return common.exit_code;
+}

@@ -1,0 +1,307 @@
+// See view_text.hpp.
+#include "client/command/view_text.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "client/command/amounts.hpp"
+#include "client/command/table.hpp"
+
+namespace understudy::client {
+namespace {
+
+using Json = nlohmann::json;
+
+const Json& member(const Json& object, const char* key) {
+    static const Json kNothing;
+    if (!object.is_object()) return kNothing;
+    const auto found = object.find(key);
+    return found == object.end() ? kNothing : *found;
+}
+
+/// Any scalar as text; empty for null and for what is not there.
+std::string text_of(const Json& value) {
+    if (value.is_string()) return value.get<std::string>();
+    if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+    if (value.is_number()) return value.dump();
+    return {};
+}
+
+std::string text_of(const Json& object, const char* key) { return text_of(member(object, key)); }
+
+std::int64_t number_of(const Json& object, const char* key) {
+    const Json& value = member(object, key);
+    if (value.is_number_integer()) return value.get<std::int64_t>();
+    if (value.is_number_float()) return static_cast<std::int64_t>(value.get<double>());
+    return 0;
+}
+
+std::uint64_t amount_of(const Json& object, const char* key) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, number_of(object, key)));
+}
+
+bool holds(const Json& object, const char* key) { return member(object, key).is_number(); }
+
+const Json& list_of(const Json& object, const char* key) {
+    static const Json kNone = Json::array();
+    const Json& value = member(object, key);
+    return value.is_array() ? value : kNone;
+}
+
+std::string joined(const std::vector<std::string>& parts, const char* between) {
+    std::string out;
+    for (const std::string& part : parts) out += (out.empty() ? "" : between) + part;
+    return out;
+}
+
+/// 7, or nothing for "no node".
+std::string node_of(const Json& object, const char* key) {
+    return number_of(object, key) == 0 ? std::string() : text_of(object, key);
+}
+
+std::string used_of(const Json& host, const char* key) {
+    return text_of(member(host, "used"), key) + "/" + text_of(member(host, "capacity"), key);
+}
+
+std::string hosts_text(const Json& view) {
+    Table table({{"ID", Align::right}, {"HOST"}, {"STATE"}, {"DOMAIN"}, {"VCPUS", Align::right},
+                 {"MEMORY", Align::right}, {"INSTANCES", Align::right}, {"ACCELERATION"}, {"ADDRESS"}});
+    for (const Json& host : list_of(view, "hosts")) {
+        const std::string memory = mebibytes_text(amount_of(member(host, "used"), "memory_mib")) + "/" +
+                                   mebibytes_text(amount_of(member(host, "capacity"), "memory_mib"));
+        table.add({text_of(host, "id"), text_of(host, "name"), text_of(host, "state"), text_of(host, "domain"),
+                   used_of(host, "vcpus"), memory, std::to_string(list_of(host, "instances").size()),
+                   text_of(host, "acceleration"), text_of(host, "uri")});
+    }
+    return table.empty() ? "No hosts. Enter them in the manager's configuration.\n" : table.text();
+}
+
+std::string nodes_text(const Json& view) {
+    Table table({{"ID", Align::right}, {"NODE"}, {"HOST"}, {"STATE"}, {"ROLE"}, {"HEALTH"}, {"SLOTS", Align::right},
+                 {"LOAD", Align::right}, {"HEARD", Align::right}, {"DOOR"}, {"LAST DECISION"}});
+    for (const Json& node : list_of(view, "nodes")) {
+        const Json& proof = member(node, "proof");
+        std::string reason = text_of(node, "reason");
+        if (proof.is_object()) reason += (reason.empty() ? "proof: " : "; proof: ") + text_of(proof, "kind");
+        table.add({text_of(node, "id"), text_of(node, "name"), text_of(node, "host"), text_of(node, "state"),
+                   text_of(node, "role"), text_of(node, "health"), text_of(node, "used") + "/" + text_of(node, "slots"),
+                   holds(node, "load_permille") ? std::to_string(number_of(node, "load_permille") / 10) + " %" : "",
+                   holds(node, "heard_ms_ago") ? duration_text(number_of(node, "heard_ms_ago") * 1000) : "",
+                   text_of(node, "door"), reason});
+    }
+    return table.empty() ? "No nodes yet: none enrolled, and no instance was created.\n" : table.text();
+}
+
+/// "8 standby, 9 preparing"
+std::string backups_of(const Json& assignment) {
+    std::vector<std::string> parts;
+    for (const Json& backup : list_of(assignment, "backups")) {
+        parts.push_back(text_of(backup, "node") + " " + text_of(backup, "phase"));
+    }
+    return joined(parts, ", ");
+}
+
+std::string terminals_text(const Json& view) {
+    Table table({{"ID", Align::right}, {"TERMINAL"}, {"PROFILE"}, {"STATE"}, {"EPOCH", Align::right}, {"DESKTOP ON"},
+                 {"STANDING BY"}, {"SESSIONS"}, {"WAITING FOR"}});
+    for (const Json& terminal : list_of(view, "terminals")) {
+        const Json& presentation = member(terminal, "presentation");
+        std::string primary = node_of(presentation, "primary");
+        if (!primary.empty()) primary += " " + text_of(presentation, "phase");
+        std::vector<std::string> sessions;
+        for (const Json& session : list_of(terminal, "sessions")) sessions.push_back(text_of(session));
+        table.add({text_of(terminal, "id"), text_of(terminal, "name"), text_of(terminal, "profile"),
+                   text_of(terminal, "state"), text_of(terminal, "epoch"), primary, backups_of(presentation),
+                   joined(sessions, ", "), text_of(terminal, "waiting")});
+    }
+    return table.empty() ? "No terminals. Define one: understudy define-terminal NAME --profile PROFILE --reason TEXT\n"
+                         : table.text();
+}
+
+/// Age of the newest checkpoint any backup holds.
+std::string checkpoint_of(const Json& session) {
+    std::int64_t newest_ms = -1;
+    for (const Json& backup : list_of(session, "backups")) {
+        const Json& checkpoint = member(backup, "checkpoint");
+        if (!holds(checkpoint, "age_ms")) continue;
+        const std::int64_t age_ms = number_of(checkpoint, "age_ms");
+        if (newest_ms < 0 || age_ms < newest_ms) newest_ms = age_ms;
+    }
+    return newest_ms < 0 ? std::string() : duration_text(newest_ms * 1000) + " ago";
+}
+
+std::string sessions_text(const Json& view) {
+    Table table({{"ID", Align::right}, {"TERMINAL", Align::right}, {"APPLICATION"}, {"EPOCH", Align::right}, {"RUNS ON"},
+                 {"STANDING BY"}, {"PROTECTION"}, {"CHECKPOINT", Align::right}, {"PAUSE", Align::right},
+                 {"LAST TAKE-OVER LOST"}});
+    for (const Json& session : list_of(view, "sessions")) {
+        const Json& protection = member(session, "protection");
+        std::string in_force = text_of(protection, "in_force");
+        if (in_force != text_of(protection, "wanted")) {
+            in_force += " (wanted " + text_of(protection, "wanted") + ": " + text_of(protection, "reason") + ")";
+        }
+        std::string primary = node_of(session, "primary");
+        primary += (primary.empty() ? "" : " ") + text_of(session, "phase");
+        table.add({text_of(session, "id"), text_of(session, "terminal"), text_of(session, "application"),
+                   text_of(session, "epoch"), primary, backups_of(session), in_force, checkpoint_of(session),
+                   holds(session, "pause_ms") ? duration_text(number_of(session, "pause_ms") * 1000) : "",
+                   text_of(session, "lost")});
+    }
+    return table.empty() ? "No sessions: no terminal is being served.\n" : table.text();
+}
+
+std::string pools_text(const Json& view) {
+    Table table({{"FLAVOUR"}, {"IMAGE"}, {"VCPUS", Align::right}, {"MEMORY", Align::right}, {"IDLE", Align::right},
+                 {"SERVING", Align::right}, {"CREATING", Align::right}, {"TOTAL", Align::right}, {"KEPT IDLE"},
+                 {"AT MOST", Align::right}, {"STATE"}});
+    for (const Json& pool : list_of(view, "pools")) {
+        const bool paused = member(pool, "paused").is_boolean() && member(pool, "paused").get<bool>();
+        std::string state = paused ? "paused" : "active";
+        if (const std::string reason = text_of(pool, "reason"); !reason.empty()) state += ": " + reason;
+        table.add({text_of(pool, "flavour"), text_of(pool, "image"), text_of(pool, "vcpus"),
+                   mebibytes_text(amount_of(pool, "memory_mib")), text_of(pool, "idle"), text_of(pool, "serving"),
+                   text_of(pool, "creating"), text_of(pool, "total"),
+                   text_of(pool, "min_idle") + " to " + text_of(pool, "max_idle"), text_of(pool, "max_total"), state});
+    }
+    return table.empty() ? "No pools. Enter flavours in the manager's configuration.\n" : table.text();
+}
+
+/// From the first phase to the last one.
+std::string took_of(const Json& incident) {
+    const Json& phases = list_of(incident, "phases");
+    return phases.empty() ? std::string() : duration_text(number_of(phases.back(), "at_us"));
+}
+
+std::string incidents_text(const Json& view) {
+    Table table({{"ID", Align::right}, {"OPENED"}, {"STATE"}, {"KIND"}, {"WHAT"}, {"LAST PHASE"}, {"AFTER", Align::right},
+                 {"PROOF"}, {"LOST"}});
+    for (const Json& incident : list_of(view, "incidents")) {
+        const Json& phases = list_of(incident, "phases");
+        const bool open = member(incident, "open").is_boolean() && member(incident, "open").get<bool>();
+        table.add({text_of(incident, "id"), wall_text(number_of(incident, "opened_wall_ms")), open ? "open" : "closed",
+                   text_of(incident, "kind"), text_of(incident, "title"),
+                   phases.empty() ? "" : text_of(phases.back(), "name"), took_of(incident), text_of(incident, "proof"),
+                   text_of(incident, "lost")});
+    }
+    return table.empty() ? "No incidents.\n" : table.text();
+}
+
+std::size_t count_where(const Json& list, const char* key, const char* value) {
+    return static_cast<std::size_t>(std::count_if(list.begin(), list.end(), [&](const Json& item) {
+        return text_of(item, key) == value;
+    }));
+}
+
+std::string status_text(const Json& view) {
+    const Json& manager = member(view, "manager");
+    const Json& gate = member(manager, "gate");
+    const std::int64_t now_ms = number_of(manager, "now_wall_ms");
+    std::string out = "Manager    version " + text_of(manager, "version") + ", incarnation " +
+                      text_of(manager, "incarnation") + ", up " +
+                      duration_text((now_ms - number_of(manager, "started_wall_ms")) * 1000) + ", store " +
+                      text_of(manager, "store") + "\n";
+    const Json& nodes = list_of(view, "nodes");
+    const Json& terminals = list_of(view, "terminals");
+    const Json& incidents = list_of(view, "incidents");
+    out += "Hosts      " + std::to_string(list_of(view, "hosts").size()) + " (" +
+           std::to_string(count_where(list_of(view, "hosts"), "state", "active")) + " active)\n";
+    out += "Nodes      " + std::to_string(nodes.size()) + " (" + std::to_string(count_where(nodes, "state", "serving")) +
+           " serving, " + std::to_string(count_where(nodes, "state", "idle")) + " idle, " +
+           std::to_string(count_where(nodes, "health", "suspect") + count_where(nodes, "health", "silent") +
+                          count_where(nodes, "health", "down")) +
+           " not healthy)\n";
+    out += "Terminals  " + std::to_string(terminals.size()) + " (" +
+           std::to_string(count_where(terminals, "state", "serving")) + " served), " +
+           std::to_string(list_of(view, "sessions").size()) + " sessions\n";
+    const auto open = std::count_if(incidents.begin(), incidents.end(), [](const Json& incident) {
+        return member(incident, "open") == Json(true);
+    });
+    out += "Incidents  " + std::to_string(open) + " open\n";
+    if (member(gate, "closed") == Json(true)) {
+        out += "\nThe gate is CLOSED, unproven fail-overs are held: " + text_of(gate, "reason") +
+               "\nIf the failures are real: understudy override-gate --reason TEXT\n";
+    }
+    for (const Json& alarm : list_of(manager, "alarms")) out += "\nALARM  " + text_of(alarm) + "\n";
+    // Line breaks are ours; whatever else steers a terminal is not.
+    std::string clean;
+    for (std::size_t at = 0; at < out.size();) {
+        const auto end = out.find('\n', at);
+        clean += printable(out.substr(at, end - at)) + "\n";
+        at = end + 1;
+    }
+    return clean + "\n" + terminals_text(view);
+}
+
+Result<Json> parsed(std::string_view text) {
+    Json json = Json::parse(text, nullptr, false);
+    if (json.is_discarded() || !json.is_object()) {
+        return failure(ErrorCode::damaged, "the manager's answer is not a JSON object; is it of another version?");
+    }
+    return json;
+}
+
+const char* key_of(Section section) {
+    switch (section) {
+        case Section::status: return "";
+        case Section::hosts: return "hosts";
+        case Section::nodes: return "nodes";
+        case Section::terminals: return "terminals";
+        case Section::sessions: return "sessions";
+        case Section::pools: return "pools";
+        case Section::incidents: return "incidents";
+    }
+    return "";
+}
+
+}  // namespace
+
+Result<std::string> view_text(std::string_view view_json, Section section) {
+    const auto view = parsed(view_json);
+    if (!view) return tl::unexpected(view.error());
+    switch (section) {
+        case Section::status: return status_text(*view);
+        case Section::hosts: return hosts_text(*view);
+        case Section::nodes: return nodes_text(*view);
+        case Section::terminals: return terminals_text(*view);
+        case Section::sessions: return sessions_text(*view);
+        case Section::pools: return pools_text(*view);
+        case Section::incidents: return incidents_text(*view);
+    }
+    return std::string();
+}
+
+Result<std::string> view_json(std::string_view view_json, Section section) {
+    const auto view = parsed(view_json);
+    if (!view) return tl::unexpected(view.error());
+    return (section == Section::status ? *view : list_of(*view, key_of(section))).dump() + "\n";
+}
+
+Result<std::string> incident_text(std::string_view incident_json) {
+    const auto incident = parsed(incident_json);
+    if (!incident) return tl::unexpected(incident.error());
+    const bool open = member(*incident, "open") == Json(true);
+    std::string out = "Incident " + text_of(*incident, "id") + ": " + printable(text_of(*incident, "title")) + " (" +
+                      printable(text_of(*incident, "kind")) + ", " + (open ? "open" : "closed") + ")\nOpened     " +
+                      wall_text(number_of(*incident, "opened_wall_ms")) + "\n";
+    for (const auto& [label, key] : {std::pair{"Evidence   ", "evidence"}, std::pair{"Proof      ", "proof"},
+                                     std::pair{"Decision   ", "decision"}, std::pair{"Lost       ", "lost"}}) {
+        const std::string value = text_of(*incident, key);
+        if (!value.empty()) out += label + printable(value) + "\n";
+    }
+    for (const Json& alternative : list_of(*incident, "alternatives")) {
+        out += "Weighed    " + printable(text_of(alternative)) + "\n";
+    }
+    Table phases({{"PHASE"}, {"AT", Align::right}, {"TOOK", Align::right}});
+    std::int64_t before_us = 0;
+    for (const Json& phase : list_of(*incident, "phases")) {
+        const std::int64_t at_us = number_of(phase, "at_us");
+        phases.add({text_of(phase, "name"), duration_text(at_us), duration_text(at_us - before_us)});
+        before_us = at_us;
+    }
+    return phases.empty() ? out : out + "\n" + phases.text();
+}
+
+}  // namespace understudy::client
