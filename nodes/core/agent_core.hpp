@@ -112,27 +112,77 @@ class AgentCore {
     [[nodiscard]] const Counters& counters() const { return counters_; }
 
   private:
-    struct Session { AssignSession assign; SessionStatus status; bool frozen = false; bool confirmed = true; };
-    struct Desktop { AssignDesktop assign; DesktopStatus status; };
+    /// One thing this node was told to be, and what it says about it.
+    template <class Assign, class Status>
+    struct Held {
+        Assign assign;
+        Status status;                 ///< as last reported
+        Phase actual = Phase::preparing;  ///< what the performer says; hidden behind `frozen` while that holds
+        bool frozen = false;
+        bool acknowledged = true;      ///< the newest report has arrived
+        TimePoint reported{};
+    };
+    using Session = Held<AssignSession, SessionStatus>;
+    struct Desktop : Held<AssignDesktop, DesktopStatus> {
+        LayoutReport layout;
+        bool layout_acknowledged = true;
+        TimePoint layout_reported{};
+    };
+    /// What was accepted for one session or desktop, kept after it is gone.
+    struct Accepted {
+        std::uint64_t registration = 0;
+        Version version;
+        Epoch over = 0;  ///< newest epoch whose primary on this node has ended: it is never started again
+    };
+    enum class Verdict : std::uint8_t { refuse, repeat, obey };
+
+    void sign(TimePoint now);
+    void say_hello(TimePoint now);
+    void say_heartbeat(TimePoint now);
+    void repeat_reports(TimePoint now);
+    void expire(TimePoint now);
+    void report(Session& session, TimePoint now);
+    void report(Desktop& desktop, TimePoint now);
+    void report_layout(Desktop& desktop, TimePoint now);
+    void on_welcome(const Welcome& welcome, TimePoint now);
+    void on_message(const Message& message, TimePoint now);
+    void on_ack(const ReportAck& ack);
+    void on_assign(const AssignSession& assign, TimePoint now);
+    void on_assign(const AssignDesktop& assign, TimePoint now);
+    void on_event(const FromManager& event, TimePoint now);
+    void on_event(const SessionHappened& event, TimePoint now);
+    void on_event(const DesktopHappened& event, TimePoint now);
+    void on_event(const LayoutChanged& event, TimePoint now);
+    void on_event(const LoadMeasured& event, TimePoint now);
+    void on_event(const WitnessResult& event, TimePoint now);
+    void on_event(const LinkChanged& event, TimePoint now);
+    void on_event(const Woken& event, TimePoint now);
+    [[nodiscard]] Verdict judge(const Accepted& accepted, Version version);
+    template <class Key>
+    void forget_oldest(std::map<Key, Accepted>& accepted) const;
+    [[nodiscard]] Step finish();
 
     Identity identity_;
-    std::uint64_t registration_ = 0;
+    std::uint64_t registration_ = 0;   ///< 0: saying Hello
     std::string ticket_key_;
-    Duration heartbeat_{};
+    Duration heartbeat_{1'000'000};
     Duration lease_{};
     TimePoint lease_until_{};
-    bool door_open_ = false;
-    std::uint64_t sequence_ = 0;
-    TimePoint next_sign_{};                                 ///< next Hello or Heartbeat
-    std::map<std::uint64_t, TimePoint> unacknowledged_;     ///< heartbeat sequence → sent; bounded
-    TimePoint hello_sent_{};
+    bool door_open_ = false;           ///< as long as the lease has not run out
+    std::uint64_t sequence_ = 0;       ///< of heartbeats
+    std::uint64_t hellos_ = 0;
+    std::uint64_t reports_ = 0;
+    TimePoint next_sign_{};                                ///< next Hello or Heartbeat
+    std::map<std::uint64_t, TimePoint> unacknowledged_;    ///< heartbeat sequence → sent; bounded
+    std::map<std::uint64_t, TimePoint> hellos_sent_;       ///< of this waiting time; bounded
     std::uint32_t load_permille_ = 0;
     std::uint32_t memory_used_mib_ = 0;
     std::map<SessionId, Session> sessions_;
     std::map<TerminalId, Desktop> desktops_;
-    std::map<SessionId, Epoch> session_epochs_;             ///< newest accepted, kept after release
-    std::map<TerminalId, Epoch> desktop_epochs_;
+    std::map<SessionId, Accepted> accepted_sessions_;      ///< bounded
+    std::map<TerminalId, Accepted> accepted_desktops_;     ///< bounded
     Counters counters_;
+    Step step_;                        ///< under construction
 };
 
 }  // namespace understudy::node
