@@ -78,8 +78,15 @@ struct Note {
     bool operator==(const Note&) const = default;
 };
 
+/// Comes back to the core as an Echoed event the moment it leaves: so the core learns when the records
+/// before it became durable.
+struct Echo {
+    IncidentId incident;
+    bool operator==(const Echo&) const = default;
+};
+
 using Action = std::variant<SendToNode, SendToClient, CreateInstance, ScrubInstance, DestroyInstance,
-                            ListInstances, FenceHost, Note>;
+                            ListInstances, FenceHost, Note, Echo>;
 
 /// One change of the durable state: put `value` under `key`, or erase the key when `value` is empty.
 struct Write {

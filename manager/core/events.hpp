@@ -73,6 +73,11 @@ struct StoreState {
     std::string reason;
 };
 
+/// An Echo left: everything decided up to it is durable.
+struct Echoed {
+    IncidentId incident;
+};
+
 /// The time asked for by Step::wake_at has come. Harmless at any other time.
 struct Woken {};
 
@@ -105,6 +110,6 @@ struct Intent {
 };
 
 using Event = std::variant<NodeSaid, NodeDisconnected, ClientSaid, ClientGone, InstanceEnded, OperationDone,
-                           HostListed, StoreState, Woken, Intent>;
+                           HostListed, StoreState, Echoed, Woken, Intent>;
 
 }  // namespace understudy::manager

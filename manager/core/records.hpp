@@ -104,14 +104,16 @@ struct NodeRecord {
     NodeState state = NodeState::creating;
     Role role = Role::none;
     std::uint32_t slots = 0;
+    std::uint32_t vcpus = 0;       ///< what it takes from its host
+    std::uint32_t memory_mib = 0;
     Endpoint door;
     bool draining = false;
     Proof proof = Proof::none;
     std::string proof_text;
     std::int64_t proof_wall_ms = 0;
     std::string reason;  ///< of the last decision about it
-    UNDERSTUDY_FIELDS(NodeRecord, id, kind, host, name, flavour, state, role, slots, door, draining, proof,
-                      proof_text, proof_wall_ms, reason)
+    UNDERSTUDY_FIELDS(NodeRecord, id, kind, host, name, flavour, state, role, slots, vcpus, memory_mib, door,
+                      draining, proof, proof_text, proof_wall_ms, reason)
 };
 
 enum class TerminalState : std::uint8_t {

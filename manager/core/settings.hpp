@@ -28,6 +28,7 @@ struct Settings {
     std::uint32_t gate_permille = 400;  ///< more than this share of nodes silent inside gate_window: the manager suspects itself
     std::uint32_t gate_minimum = 5;     ///< but never for fewer nodes than this
     Duration gate_window = 10000ms;
+    Duration gate_collect = 500ms;      ///< a silent node is given up only so much later: time to see whether many are
     Duration gate_hold = 60000ms;       ///< then held nodes are given up one per gate_pace
     Duration gate_pace = 1000ms;
     Duration stall_threshold = 250ms;   ///< own lateness above this is not held against the nodes

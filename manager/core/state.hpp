@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "manager/core/actions.hpp"
 #include "manager/core/events.hpp"
 #include "manager/core/records.hpp"
 #include "manager/core/settings.hpp"
@@ -36,31 +37,48 @@ struct Sent {
     TimePoint last_sent;
 };
 
+/// A Welcome that was sent and not used yet: the node's first message under it puts it into effect.
+struct PendingRegistration {
+    std::uint64_t registration = 0;
+    Hello hello;
+};
+
 /// What is known about a node only while it lives.
 struct NodeLive {
     Health health = Health::unknown;
     std::uint64_t registration = 0;  ///< 0: not registered with this manager
     std::uint64_t incarnation = 0;
-    TimePoint heard;        ///< on the fair clock (own stalls taken out)
-    TimePoint lease_until;  ///< real time: no lease granted by us or by an earlier manager reaches beyond
-    Duration lateness{0};   ///< smoothed largest gap between its signs, from its own history
-    TimePoint broken;       ///< when its connection broke, while suspect for that
+    std::vector<PendingRegistration> pending;  ///< bounded
+    TimePoint heard;             ///< on the fair clock (own stalls taken out)
+    TimePoint lease_until;       ///< real time: no lease granted by us or by an earlier manager reaches beyond
+    Duration gap{0};             ///< smoothed gap between its signs
+    Duration gap_spread{0};      ///< smoothed deviation from that
+    TimePoint broken = kNever;   ///< when its connection broke, on the fair clock
+    TimePoint silent_since = kNever;  ///< when silence was established, on the fair clock
+    bool given_up = false;       ///< silent, past the collection time and not held: others take over
+    bool held_by_gate = false;
+    std::string evidence;        ///< first sign of the present trouble, for people
+    TimePoint evidence_at = kNever;  ///< when that happened, as far as known (real time)
+    TimePoint detected_at = kNever;  ///< when the core was told
+    TimePoint proven_at = kNever;
     std::uint32_t load_permille = 0;
     std::uint32_t memory_used_mib = 0;
     bool can_checkpoint = false;
     std::string checkpoint_reason;
     std::string software;
-    std::map<SessionId, SessionStatus> sessions;    ///< as reported
-    std::map<TerminalId, DesktopStatus> desktops;   ///< as reported
+    std::map<SessionId, SessionStatus> sessions;   ///< as reported
+    std::map<TerminalId, DesktopStatus> desktops;  ///< as reported
     std::map<SessionId, Sent<AssignSession>> sent_sessions;
     std::map<TerminalId, Sent<AssignDesktop>> sent_desktops;
-    OperationId operation;       ///< the hypervisor operation under way for it
+    TimePoint resend_at = kNever;   ///< when the earliest unconfirmed one is said again
+    bool destroyed = false;         ///< its hypervisor confirmed that nothing is left of it
+    OperationId operation;          ///< the hypervisor operation under way for it
     TimePoint operation_since;
-    std::uint32_t attempts = 0;  ///< failed tries of the present operation
+    std::uint32_t attempts = 0;     ///< failed tries of the present operation
     TimePoint retry_at = kNever;
     TimePoint boot_deadline = kNever;
-    bool held_by_gate = false;
-    std::string last_error;      ///< of its hypervisor operation, in the hypervisor's words
+    TimePoint state_since;          ///< last change of the record's state
+    std::string last_error;         ///< of its hypervisor operation, in the hypervisor's words
 };
 
 /// Who uses a node: derived from session and terminal records.
@@ -73,41 +91,73 @@ struct NodeUse {
 /// A place that is wanted and not there yet.
 struct Need {
     Role role = Role::none;
+    SessionId for_primary;      ///< primaries want a node each; needs of backups are shared
     std::vector<HostId> avoid;  ///< hosts that will not do
     bool operator==(const Need&) const = default;
 };
 
 struct TerminalLive {
-    ClientId client;             ///< the connected terminal program
-    std::string waiting;         ///< why it is not served, for people
-    std::string last_told;       ///< last text told to the client, so that nothing is said twice
-    Version told;                ///< last redirect told (epoch) to `client`
+    ClientId client;            ///< the connected terminal program
+    std::string waiting;        ///< why it is not served, for people
+    std::string told_waiting;   ///< the last such text told to `client`
+    Epoch told_epoch = 0;       ///< epoch of the last redirect told to `client`
     std::vector<Need> needs;
-    IncidentId incident;         ///< open presentation incident
-    TimePoint desktop_since;     ///< when the present primary was appointed
+    IncidentId incident;        ///< newest presentation incident
+    std::set<NodeId> holders;   ///< nodes that were told something about its desktop and have not let go
+    std::set<NodeId> failed_on;      ///< where a desktop failed to start lately
+    TimePoint failed_until;          ///< until then `failed_on` counts
+    bool desktop_lost = false;  ///< the primary's agent came back without the desktop
+    bool hot = false;           ///< the present primary was ready as a standby when it was appointed
+    bool move_wanted = false;   ///< an administrator asked for a planned move
     bool queued = false;
 };
 
+/// How a session came to be without a running primary; all of it evidence, `proof` decides.
+struct Loss {
+    bool lost = false;
+    Proof proof = Proof::none;
+    std::string text;      ///< what the proof is
+    std::string evidence;  ///< first sign
+    TimePoint failed_at = kNever;
+    TimePoint detected_at = kNever;
+    TimePoint proven_at = kNever;
+};
+
 struct SessionLive {
-    IncidentId incident;               ///< open execution incident
+    IncidentId incident;               ///< newest execution incident
     std::deque<TimePoint> crashes;     ///< inside the crash window
     TimePoint grace_until = kNever;    ///< waiting for a checkpoint holder that may come back
     Proof proof = Proof::none;         ///< that the primary of the present epoch does not run
     std::string proof_text;
+    TimePoint proven_at = kNever;
     Ending ending = Ending::none;
+    Loss loss;                         ///< kept while there is no primary at all
+    std::set<NodeId> holders;          ///< as in TerminalLive
+    std::set<NodeId> failed_on;
+    TimePoint failed_until;
+    bool move_wanted = false;
 };
 
 struct PoolLive {
+    std::set<NodeId> idle;             ///< registered, clean, healthy, not draining
+    std::set<NodeId> coming;           ///< creating, booting or scrubbing
+    std::uint32_t total = 0;           ///< everything that exists or may exist
     std::uint32_t failures = 0;        ///< creations given up in a row
     TimePoint paused_until;            ///< in the past: not paused
-    std::string reason;                ///< last failure in the hypervisor's words, or why full
+    std::string reason;                ///< last failure in the hypervisor's words, or why nothing can be made
 };
 
 struct HostLive {
+    bool listed = false;               ///< answered at least once since the start, or failed to
     bool reachable = true;
-    std::string last_error;
-    TimePoint listed_at;
     bool listing = false;
+    TimePoint list_sent;
+    std::string last_error;
+    std::uint32_t creation_failures = 0;  ///< in a row
+    std::uint32_t creating = 0;        ///< creations under way
+    std::uint64_t vcpus_used = 0;
+    std::uint64_t memory_used_mib = 0;
+    std::set<NodeId> nodes;
     OperationId fence;
 };
 
@@ -117,7 +167,8 @@ struct GateState {
     TimePoint closed_at;
     std::string reason;
     std::deque<TimePoint> silences;  ///< on the fair clock, inside the window
-    TimePoint next_release = kNever;
+    std::set<NodeId> held;
+    std::uint32_t population = 0;    ///< nodes that should be heard
 };
 
 /// Counted, never trusted.
@@ -128,6 +179,7 @@ struct Oddities {
     std::uint64_t stale_status = 0;
     std::uint64_t unexpected_message = 0;
     std::uint64_t unknown_client = 0;
+    std::uint64_t unknown_instance = 0;
 };
 
 struct State {
@@ -145,24 +197,25 @@ struct State {
     Table<SessionId, SessionRecord> sessions{"session"};
     Table<IncidentId, IncidentRecord> incidents{"incident"};
 
-    // ---- derived from the durable half
+    // ---- derived from the durable half (index.cpp keeps them)
     std::map<std::string, HostId> host_names;
     std::map<std::string, TerminalId> terminal_names;
     std::unordered_map<NodeId, NodeUse> uses;
-    std::set<NodeId> idle;                       ///< state idle, registered, healthy, not draining
-    std::set<NodeId> open_execution;             ///< serving in that role, healthy, with a free slot
+    std::set<NodeId> open_execution;     ///< serving in that role, fit, with a free slot
     std::set<NodeId> open_presentation;
-    std::unordered_map<HostId, std::set<NodeId>> on_host;
+    std::set<NodeId> unused;             ///< serving without any use: to be returned at the end of the step
+    std::set<TerminalId> wanting;        ///< terminals with needs
 
     // ---- live
     std::unordered_map<NodeId, NodeLive> live;
     std::unordered_map<TerminalId, TerminalLive> terminal_live;
     std::unordered_map<SessionId, SessionLive> session_live;
-    std::unordered_map<HostId, HostLive> host_live;
+    std::map<HostId, HostLive> host_live;
     std::map<std::string, PoolLive> pool_live;
     std::unordered_map<OperationId, NodeId> operations;
     std::unordered_map<OperationId, HostId> fences;
-    std::unordered_map<IncidentId, TimePoint> incident_start;
+    std::unordered_map<OperationId, std::pair<HostId, NodeId>> orphans;  ///< strangers being destroyed
+    std::map<IncidentId, TimePoint> incident_start;
     std::unordered_map<ClientId, TerminalId> clients;
     std::map<std::pair<ClientId, std::uint64_t>, AdminReply> answered;  ///< bounded; repeats are answered like the first
     std::deque<std::pair<ClientId, std::uint64_t>> answered_order;
@@ -183,6 +236,7 @@ struct State {
     std::uint64_t next_registration = 0;
     std::uint64_t next_revision = 1;
     std::uint64_t next_serial = 1;
+    std::uint64_t next_operation = 0;
     std::deque<TerminalId> queue;  ///< terminals to plan for
     bool pools_dirty = false;
     Step step;                     ///< under construction

@@ -1,0 +1,159 @@
+// See core.hpp: the entry points, and the frame of a step: event, planning, writes, next wake-up.
+#include "manager/core/core.hpp"
+
+#include <utility>
+
+#include "manager/core/decide.hpp"
+#include "manager/core/record_codec.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr int kTimersPerStep = 4096;
+
+void fire(State& state, const TimerKey& key) {
+    switch (key.kind) {
+        case TimerKind::node: on_node_timer(state, NodeId(key.subject)); break;
+        case TimerKind::session:
+            if (const SessionRecord* session = state.sessions.find(SessionId(key.subject))) {
+                queue_terminal(state, session->terminal);
+            }
+            break;
+        case TimerKind::terminal: on_terminal_timer(state, TerminalId(key.subject)); break;
+        case TimerKind::pool: on_pool_timer(state); break;
+        case TimerKind::host: on_host_timer(state, HostId(key.subject)); break;
+        case TimerKind::gate: on_gate_timer(state); break;
+        case TimerKind::tick: break;  // it is enough that it came: lateness was measured
+    }
+}
+
+void fire_due(State& state) {
+    TimerKey key;
+    for (int fired = 0; fired < kTimersPerStep && state.timers.take_due(state.now, key); ++fired) fire(state, key);
+}
+
+/// What this process missed is not held against the nodes.
+void measure_stall(State& state) {
+    if (state.expected == kNever || state.now <= state.expected + state.settings.stall_threshold) return;
+    const Duration late = state.now - state.expected;
+    state.stalled += late;
+    note(state, Note::Weight::notice, {},
+         "the manager itself was late by " + std::to_string(to_ms(late)) + " ms; nodes are not blamed for it");
+}
+
+void plan_queued(State& state) {
+    for (std::uint32_t planned = 0; planned < state.settings.terminals_per_step && !state.queue.empty(); ++planned) {
+        const TerminalId id = state.queue.front();
+        state.queue.pop_front();
+        state.terminal_live[id].queued = false;
+        plan_terminal(state, id);
+    }
+}
+
+Step finish(State& state) {
+    plan_queued(state);
+    return_unused(state);
+    if (state.pools_dirty) plan_pools(state);
+    if (state.gate.population > 0) state.timers.arm({TimerKind::tick, 0}, state.now + state.settings.tick);
+    state.step.writes = drain_writes(state);
+    state.step.wake_at = state.queue.empty() && !state.pools_dirty ? state.timers.next() : state.now;
+    state.expected = state.step.wake_at;
+    return std::exchange(state.step, Step{});
+}
+
+struct Handler {
+    State& state;
+    void operator()(const NodeSaid& event) const { on_node_said(state, event); }
+    void operator()(const NodeDisconnected& event) const { on_node_disconnected(state, event.node); }
+    void operator()(const ClientSaid& event) const { on_client_said(state, event); }
+    void operator()(const ClientGone& event) const { on_client_gone(state, event.client); }
+    void operator()(const InstanceEnded& event) const { on_instance_ended(state, event); }
+    void operator()(const OperationDone& event) const { on_operation_done(state, event); }
+    void operator()(const HostListed& event) const { on_host_listed(state, event); }
+    void operator()(const Echoed& event) const { mark(state, event.incident, "durable"); }
+    void operator()(const Woken&) const { fire_due(state); }
+    void operator()(const Intent& event) const { on_intent(state, event); }
+    void operator()(const StoreState& event) const {
+        if (event.failing && !state.store_failing) {
+            note(state, Note::Weight::alarm, {}, "the store does not take records: " + event.reason +
+                                                     "; what runs goes on, nothing new is promised");
+        }
+        state.store_failing = event.failing;
+        state.store_reason = event.reason;
+    }
+};
+
+}  // namespace
+
+std::uint64_t take_id(State& state) { return state.manager.edit().next_id++; }
+
+OperationId take_operation(State& state) {
+    return OperationId(state.manager.get().incarnation << 32 | ++state.next_operation);
+}
+
+Core::Core(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Core::Core(Core&&) noexcept = default;
+Core& Core::operator=(Core&&) noexcept = default;
+Core::~Core() = default;
+
+Result<Core> Core::load(const Settings& settings, const Image& image) {
+    auto state = std::make_unique<State>(settings);
+    if (auto read = read_image(*state, image); !read) return tl::unexpected(read.error());
+    rebuild_index(*state);
+    return Core(std::move(state));
+}
+
+Step Core::start(Moment now) {
+    State& state = *state_;
+    state.now = now.at;
+    state.wall_ms = now.wall_ms;
+    state.started = now.at;
+    state.started_wall_ms = now.wall_ms;
+    ++state.manager.edit().incarnation;
+    const Duration lease = state.settings.lease + state.settings.lease * state.settings.drift_permille / 1000;
+    for (const auto& [id, node] : state.nodes.rows()) {
+        NodeLive& live = state.live[id];
+        live.heard = state.fair();
+        live.lease_until = now.at + lease;
+        live.state_since = now.at;
+        if (node.proof != Proof::none) live.health = Health::down;
+    }
+    for (const auto& [id, session] : state.sessions.rows()) {
+        SessionLive& live = state.session_live[id];
+        if (session.primary) live.holders.insert(session.primary);
+        live.holders.insert(session.backups.begin(), session.backups.end());
+    }
+    for (const auto& [id, terminal] : state.terminals.rows()) {
+        TerminalLive& live = state.terminal_live[id];
+        if (terminal.presentation) live.holders.insert(terminal.presentation);
+        live.holders.insert(terminal.backups.begin(), terminal.backups.end());
+        queue_terminal(state, id);
+        on_terminal_timer(state, id);
+    }
+    for (const auto& [id, incident] : state.incidents.rows()) {
+        if (!incident.open) continue;  // what was under way goes on in its own record
+        const std::int64_t age_ms = std::max<std::int64_t>(now.wall_ms - incident.opened_wall_ms, 0);
+        state.incident_start[id] = now.at - std::chrono::milliseconds(age_ms);
+        if (incident.session) state.session_live[incident.session].incident = id;
+        else state.terminal_live[incident.terminal].incident = id;
+    }
+    for (const auto& [id, host] : state.hosts.rows()) on_host_timer(state, id);
+    resume_operations(state);
+    for (const auto& [id, node] : state.nodes.rows()) arm_node(state, id);
+    return finish(state);
+}
+
+Step Core::handle(Moment now, const Event& event) {
+    State& state = *state_;
+    state.now = now.at;
+    state.wall_ms = now.wall_ms;
+    measure_stall(state);
+    state.expected = kNever;
+    std::visit(Handler{state}, event);
+    return finish(state);
+}
+
+const State& Core::state() const { return *state_; }
+Image Core::durable_image() const { return write_image(*state_); }
+
+}  // namespace understudy::manager

@@ -1,0 +1,154 @@
+// The parts of the deciding core as free functions over State, one group per topic and file. Only the
+// core's own .cpp files include this. Data flows one way: events change records and live facts; those
+// queue terminals and pools; planning turns queued work into new records and assignments.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "manager/core/placement.hpp"
+#include "manager/core/state.hpp"
+
+namespace understudy::manager {
+
+// ---------------------------------------------------------------- the step under construction
+inline void act_now(State& state, Action action) { state.step.now.push_back(std::move(action)); }
+inline void act_durable(State& state, Action action) { state.step.after_durable.push_back(std::move(action)); }
+void note(State& state, Note::Weight weight, IncidentId incident, std::string text);
+[[nodiscard]] std::uint64_t take_id(State& state);
+[[nodiscard]] OperationId take_operation(State& state);
+
+// ---------------------------------------------------------------- index.cpp: records and what is derived from them
+/// Every change of a node, session or terminal record goes through these, so that the derived indexes
+/// follow. `change` receives the record for editing.
+template <class Change>
+void change_node(State& state, NodeId id, Change&& change);
+template <class Change>
+void change_session(State& state, SessionId id, Change&& change);
+template <class Change>
+void change_terminal(State& state, TerminalId id, Change&& change);
+void erase_node(State& state, NodeId id);
+void erase_session(State& state, SessionId id);
+void rebuild_index(State& state);
+/// Fit to receive new work: registered, healthy, proven nothing, not draining, host not in maintenance.
+[[nodiscard]] bool fit(const State& state, NodeId id);
+[[nodiscard]] bool draining(const State& state, const NodeRecord& node);
+/// Registered and not given up: what it holds may still be used.
+[[nodiscard]] bool reachable(const State& state, NodeId id);
+/// Recomputes the candidate sets for one node.
+void refresh_node(State& state, NodeId id);
+void queue_terminal(State& state, TerminalId id);
+void queue_users(State& state, NodeId id);
+[[nodiscard]] std::string describe(const State& state, NodeId id);
+
+void unlink_node(State& state, NodeId id);
+void link_node(State& state, NodeId id);
+void unlink_session(State& state, SessionId id);
+void link_session(State& state, SessionId id);
+void unlink_terminal(State& state, TerminalId id);
+void link_terminal(State& state, TerminalId id);
+
+template <class Change>
+void change_node(State& state, NodeId id, Change&& change) {
+    unlink_node(state, id);
+    NodeRecord& record = state.nodes.edit(id);
+    const NodeState before = record.state;
+    change(record);
+    if (record.state != before) state.live[id].state_since = state.now;
+    link_node(state, id);
+    refresh_node(state, id);
+}
+
+template <class Change>
+void change_session(State& state, SessionId id, Change&& change) {
+    unlink_session(state, id);
+    change(state.sessions.edit(id));
+    link_session(state, id);
+}
+
+template <class Change>
+void change_terminal(State& state, TerminalId id, Change&& change) {
+    unlink_terminal(state, id);
+    change(state.terminals.edit(id));
+    link_terminal(state, id);
+}
+
+// ---------------------------------------------------------------- detection.cpp: signs of life and their absence
+void on_node_said(State& state, const NodeSaid& event);
+void on_node_disconnected(State& state, NodeId id);
+void on_node_timer(State& state, NodeId id);
+void arm_node(State& state, NodeId id);
+void on_gate_timer(State& state);
+/// Lets every held node be given up at once.
+void release_gate(State& state);
+
+// ---------------------------------------------------------------- proof.cpp: being sure
+void prove_down(State& state, NodeId id, Proof proof, std::string text, TimePoint seen);
+void on_instance_ended(State& state, const InstanceEnded& event);
+/// The node must not run any more: records the intent and destroys the instance.
+void condemn(State& state, NodeId id, std::string reason);
+/// The agent itself says that a session of the present epoch does not run.
+void prove_session_ended(State& state, SessionId id, Ending ending, std::string text);
+
+// ---------------------------------------------------------------- assignments.cpp: what nodes are told
+/// Sends every node concerned what it should be for this terminal, where that differs from what it was
+/// told last.
+void sync_assignments(State& state, TerminalId id);
+/// Tells a node to let go of a session or desktop that is not its any more.
+void release_session(State& state, NodeId id, SessionId session, Epoch epoch);
+void release_desktop(State& state, NodeId id, TerminalId terminal, Epoch epoch);
+void resend_unconfirmed(State& state, NodeId id);
+void on_session_status(State& state, NodeId from, const SessionStatus& status);
+void on_desktop_status(State& state, NodeId from, const DesktopStatus& status);
+void on_layout(State& state, NodeId from, const LayoutReport& report);
+/// Compares a registering node's inventory with the records.
+void adopt_inventory(State& state, NodeId id, const Hello& hello);
+void tell_client(State& state, TerminalId id);
+[[nodiscard]] bool desktop_ready(const State& state, const TerminalRecord& terminal);
+
+// ---------------------------------------------------------------- presentation.cpp, execution.cpp: planning
+void plan_presentation(State& state, TerminalId id);
+void plan_session(State& state, SessionId id);
+/// May this node go on as a backup of that primary? (Whether it holds anything is another question.)
+[[nodiscard]] bool backup_stays(const State& state, NodeId backup, NodeId primary, Separation separation);
+/// Takes a node into use for a role.
+void take_node(State& state, NodeId id, Role role, std::string reason);
+[[nodiscard]] bool too_close(const State& state, NodeId a, NodeId b, Separation separation);
+void add_need(State& state, TerminalId id, Need need);
+[[nodiscard]] const ProfileRecord& profile_of(const State& state, const TerminalRecord& terminal);
+
+// ---------------------------------------------------------------- provisioning.cpp, pools.cpp: machines
+void start_create(State& state, NodeId id);
+void start_scrub(State& state, NodeId id);
+void start_destroy(State& state, NodeId id);
+void on_operation_done(State& state, const OperationDone& event);
+void on_host_listed(State& state, const HostListed& event);
+void on_host_timer(State& state, HostId id);
+void resume_operations(State& state);
+void return_unused(State& state);
+void finish_node(State& state, NodeId id);
+void check_operation(State& state, NodeId id);
+void plan_pools(State& state);
+void on_pool_timer(State& state);
+
+// ---------------------------------------------------------------- terminals.cpp, intents.cpp
+void on_client_said(State& state, const ClientSaid& event);
+void on_client_gone(State& state, ClientId client);
+void on_terminal_timer(State& state, TerminalId id);
+void plan_terminal(State& state, TerminalId id);
+void release_terminal(State& state, TerminalId id);
+void on_intent(State& state, const Intent& intent);
+
+// ---------------------------------------------------------------- incidents.cpp: the flight recorder
+IncidentId open_incident(State& state, std::string kind, TerminalId terminal, SessionId session, NodeId node,
+                         std::string title, TimePoint first, const char* first_phase);
+void mark(State& state, IncidentId id, const char* phase);
+void mark_at(State& state, IncidentId id, const char* phase, TimePoint at);
+template <class Change>
+void change_incident(State& state, IncidentId id, Change&& change) {
+    if (state.incidents.find(id) != nullptr) change(state.incidents.edit(id));
+}
+void close_incident(State& state, IncidentId id);
+
+}  // namespace understudy::manager

@@ -1,0 +1,345 @@
+// Signs of life and their absence: registration, heartbeats, suspicion, silence, the mass-failure gate.
+// Suspicion prepares; silence asks for proof; nothing here moves an execution primary.
+#include "manager/core/decide.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr std::size_t kPendingRegistrations = 8;
+
+/// May this node be registered and hold a lease at all?
+bool may_register(const NodeRecord& node) {
+    return node.state == NodeState::booting || node.state == NodeState::idle || node.state == NodeState::serving;
+}
+
+bool expected(const NodeRecord& node) {
+    return (node.state == NodeState::idle || node.state == NodeState::serving) && node.proof == Proof::none;
+}
+
+/// The longest a lease granted now can last on a clock that runs slow.
+Duration lease_with_margin(const State& state) {
+    return state.settings.lease + state.settings.lease * state.settings.drift_permille / 1000;
+}
+
+/// A gap that is unusual for this node's own history; method: mean plus four deviations, as TCP does for
+/// its retransmission time-out.
+Duration late_after(const State& state, const NodeLive& live) {
+    const Duration usual = std::max(live.gap + 4 * live.gap_spread, state.settings.heartbeat * 2);
+    return std::min(usual, state.settings.silence);
+}
+
+void refuse(State& state, NodeId id, std::uint64_t registration, std::string reason) {
+    act_now(state, SendToNode{id, NotRegistered{registration, std::move(reason)}});
+}
+
+void forget_trouble(State& state, NodeId id, NodeLive& live) {
+    live.broken = kNever;
+    live.silent_since = kNever;
+    live.given_up = false;
+    live.held_by_gate = false;
+    live.evidence.clear();
+    live.evidence_at = live.detected_at = live.proven_at = kNever;
+    state.gate.held.erase(id);
+}
+
+void heard(State& state, NodeId id, NodeLive& live) {
+    const Duration gap = state.fair() - live.heard;
+    const Duration deviation = gap > live.gap ? gap - live.gap : live.gap - gap;
+    live.gap += (gap - live.gap) / 8;
+    live.gap_spread += (deviation - live.gap_spread) / 4;
+    live.heard = state.fair();
+    if (live.health == Health::healthy) return;
+    live.health = Health::healthy;
+    forget_trouble(state, id, live);
+    refresh_node(state, id);
+    queue_users(state, id);
+    arm_node(state, id);
+}
+
+void on_hello(State& state, NodeId id, const Hello& hello) {
+    const NodeRecord& node = state.nodes.at(id);
+    NodeLive& live = state.live[id];
+    if (hello.node != id) {
+        ++state.oddities.unknown_node;
+        refuse(state, id, 0, "the key belongs to node " + to_string(id) + ", not to node " + to_string(hello.node));
+        return;
+    }
+    if (!may_register(node)) {
+        refuse(state, id, 0, "this node is not in use: " + node.reason);
+        return;
+    }
+    const std::uint64_t registration = state.manager.get().incarnation << 32 | ++state.next_registration;
+    if (live.pending.size() >= kPendingRegistrations) live.pending.erase(live.pending.begin());
+    live.pending.push_back({registration, hello});
+    live.lease_until = std::max(live.lease_until, state.now + lease_with_margin(state));
+    Welcome welcome;
+    welcome.registration = registration;
+    welcome.incarnation = hello.incarnation;
+    welcome.hello = hello.number;
+    welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(state.settings.heartbeat));
+    welcome.lease_ms = static_cast<std::uint32_t>(to_ms(state.settings.lease));
+    act_durable(state, SendToNode{id, std::move(welcome)});
+}
+
+/// The node has used the Welcome: its inventory of that moment is what it has.
+void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration& pending) {
+    const PendingRegistration chosen = pending;
+    live.pending.clear();
+    live.registration = chosen.registration;
+    live.incarnation = chosen.hello.incarnation;
+    live.software = chosen.hello.software;
+    live.can_checkpoint = chosen.hello.can_checkpoint;
+    live.checkpoint_reason = chosen.hello.checkpoint_reason;
+    live.sent_sessions.clear();
+    live.sent_desktops.clear();
+    live.resend_at = kNever;
+    live.health = Health::healthy;
+    live.heard = state.fair();
+    live.gap = state.settings.heartbeat;
+    live.gap_spread = state.settings.heartbeat / 4;
+    forget_trouble(state, id, live);
+    const NodeRecord& node = state.nodes.at(id);
+    if (node.state == NodeState::booting || node.proof != Proof::none) {
+        change_node(state, id, [](NodeRecord& record) {
+            if (record.state == NodeState::booting) record.state = NodeState::idle;
+            record.proof = Proof::none;
+            record.proof_text.clear();
+            record.proof_wall_ms = 0;
+            record.reason = "registered";
+        });
+        live.boot_deadline = kNever;
+    }
+    adopt_inventory(state, id, chosen.hello);
+    refresh_node(state, id);
+    queue_users(state, id);
+    arm_node(state, id);
+}
+
+std::uint64_t registration_of(const Message& message) {
+    return std::visit(
+        [](const auto& body) -> std::uint64_t {
+            if constexpr (requires { body.registration; }) return body.registration;
+            else return 0;
+        },
+        message);
+}
+
+void on_heartbeat(State& state, NodeId id, NodeLive& live, const Heartbeat& heartbeat) {
+    live.load_permille = heartbeat.load_permille;
+    live.memory_used_mib = heartbeat.memory_used_mib;
+    live.lease_until = std::max(live.lease_until, state.now + lease_with_margin(state));
+    act_now(state, SendToNode{id, HeartbeatAck{heartbeat.registration, heartbeat.sequence}});
+}
+
+void on_registered_message(State& state, NodeId id, NodeLive& live, const Message& message) {
+    if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) on_heartbeat(state, id, live, *heartbeat);
+    else if (const auto* session = std::get_if<SessionStatus>(&message)) on_session_status(state, id, *session);
+    else if (const auto* desktop = std::get_if<DesktopStatus>(&message)) on_desktop_status(state, id, *desktop);
+    else if (const auto* layout = std::get_if<LayoutReport>(&message)) on_layout(state, id, *layout);
+    else if (!std::holds_alternative<WitnessReport>(message)) ++state.oddities.unexpected_message;
+}
+
+void give_up(State& state, NodeId id, NodeLive& live) {
+    if (live.given_up) return;
+    live.given_up = true;
+    live.held_by_gate = false;
+    state.gate.held.erase(id);
+    const NodeRecord& node = state.nodes.at(id);
+    const std::string reason = "silent for " + std::to_string(to_ms(state.fair() - live.heard)) + " ms";
+    if (node.kind == NodeKind::instance) {
+        condemn(state, id, reason);
+        return;
+    }
+    const HostRecord* host = state.hosts.find(node.host);
+    HostLive& host_live = state.host_live[node.host];
+    if (host != nullptr && host->can_fence && !host_live.fence) {
+        host_live.fence = take_operation(state);
+        state.fences[host_live.fence] = node.host;
+        act_durable(state, FenceHost{host_live.fence, node.host});
+    }
+    note(state, Note::Weight::notice, {}, describe(state, id) + " is " + reason + "; waiting for proof");
+    queue_users(state, id);
+}
+
+/// Too many at once: the fault is more likely here than there.
+void watch_mass_failure(State& state) {
+    GateState& gate = state.gate;
+    while (!gate.silences.empty() && gate.silences.front() < state.fair() - state.settings.gate_window) {
+        gate.silences.pop_front();
+    }
+    const std::uint64_t share = static_cast<std::uint64_t>(gate.population) * state.settings.gate_permille / 1000;
+    if (gate.closed || gate.silences.size() <= std::max<std::uint64_t>(share, state.settings.gate_minimum)) return;
+    gate.closed = true;
+    gate.closed_at = state.now;
+    gate.reason = std::to_string(gate.silences.size()) + " of " + std::to_string(gate.population) +
+                  " nodes fell silent together; the fault may be the manager's own, so they are held";
+    state.timers.arm({TimerKind::gate, 0}, state.now + state.settings.gate_pace);
+    note(state, Note::Weight::alarm, {}, gate.reason);
+}
+
+void fall_silent(State& state, NodeId id, NodeLive& live) {
+    live.health = Health::silent;
+    live.silent_since = state.fair();
+    live.evidence = "no sign for " + std::to_string(to_ms(state.fair() - live.heard)) + " ms";
+    live.evidence_at = live.heard + state.stalled;
+    live.detected_at = state.now;
+    state.gate.silences.push_back(state.fair());
+    watch_mass_failure(state);
+    refresh_node(state, id);
+}
+
+/// What a node that should be heard owes by now.
+void check_signs(State& state, NodeId id, NodeLive& live) {
+    const TimePoint fair = state.fair();
+    const Duration gap = fair - live.heard;
+    if (live.health == Health::healthy && gap >= late_after(state, live)) {
+        live.health = Health::suspect;
+        live.evidence = "late for its own history";
+        live.evidence_at = state.now;
+        live.detected_at = state.now;
+        refresh_node(state, id);
+    }
+    if (live.health != Health::silent && live.health != Health::down && gap >= state.settings.silence) {
+        fall_silent(state, id, live);
+    }
+    if (live.health == Health::suspect && live.broken != kNever &&
+        fair - live.broken >= state.settings.suspect_grace) {
+        queue_users(state, id);
+    }
+    if (live.health == Health::silent && !live.given_up && !live.held_by_gate &&
+        fair - live.silent_since >= state.settings.gate_collect) {
+        if (state.gate.closed) {
+            live.held_by_gate = true;
+            state.gate.held.insert(id);
+        } else {
+            give_up(state, id, live);
+        }
+    }
+}
+
+}  // namespace
+
+void on_node_said(State& state, const NodeSaid& event) {
+    const NodeRecord* node = state.nodes.find(event.from);
+    if (node == nullptr) {
+        ++state.oddities.unknown_node;
+        refuse(state, event.from, registration_of(event.message), "the manager does not know this node");
+        return;
+    }
+    if (const auto* hello = std::get_if<Hello>(&event.message)) {
+        on_hello(state, event.from, *hello);
+        return;
+    }
+    NodeLive& live = state.live[event.from];
+    const std::uint64_t registration = registration_of(event.message);
+    if (!may_register(*node)) {
+        ++state.oddities.stale_registration;
+        refuse(state, event.from, registration, "this node is not in use: " + node->reason);
+        return;
+    }
+    if (registration == 0 || registration != live.registration) {
+        const auto pending = std::find_if(live.pending.begin(), live.pending.end(), [&](const auto& entry) {
+            return entry.registration == registration;
+        });
+        if (pending == live.pending.end()) {
+            ++state.oddities.stale_registration;
+            if (std::holds_alternative<Heartbeat>(event.message)) {
+                refuse(state, event.from, registration, "this registration is not in effect");
+            }
+            return;
+        }
+        activate(state, event.from, live, *pending);
+    }
+    heard(state, event.from, live);
+    on_registered_message(state, event.from, live, event.message);
+}
+
+void on_node_disconnected(State& state, NodeId id) {
+    const auto found = state.live.find(id);
+    if (found == state.live.end()) {
+        ++state.oddities.unknown_node;
+        return;
+    }
+    NodeLive& live = found->second;
+    if (live.health != Health::healthy) return;
+    live.health = Health::suspect;
+    live.broken = state.fair();
+    live.evidence = "its connection broke";
+    live.evidence_at = live.detected_at = state.now;
+    refresh_node(state, id);
+    arm_node(state, id);
+}
+
+void on_node_timer(State& state, NodeId id) {
+    const NodeRecord* node = state.nodes.find(id);
+    if (node == nullptr) return;
+    NodeLive& live = state.live[id];
+    if (expected(*node)) check_signs(state, id, live);
+    if (node->state == NodeState::booting && state.now >= live.boot_deadline) {
+        condemn(state, id, "did not register within " + std::to_string(to_ms(state.settings.boot_limit)) +
+                               " ms of its start");
+        ++state.pool_live[node->flavour].failures;
+    }
+    const bool must_not_act = live.given_up || node->state == NodeState::condemned;
+    if (must_not_act && node->proof == Proof::none && state.now >= live.lease_until) {
+        prove_down(state, id, Proof::lease_expired, "its lease and the drift margin are over", state.now);
+    }
+    check_operation(state, id);
+    if (state.now >= live.resend_at) resend_unconfirmed(state, id);
+    arm_node(state, id);
+}
+
+void arm_node(State& state, NodeId id) {
+    const NodeRecord* node = state.nodes.find(id);
+    if (node == nullptr) return;
+    const NodeLive& live = state.live[id];
+    TimePoint at = std::min({live.resend_at, live.retry_at, live.boot_deadline});
+    const auto fair_at = [&](TimePoint fair) { at = std::min(at, fair + state.stalled); };
+    if (expected(*node)) {
+        if (live.health == Health::healthy) fair_at(live.heard + late_after(state, live));
+        if (live.health < Health::silent) fair_at(live.heard + state.settings.silence);
+        if (live.health == Health::suspect && live.broken != kNever &&
+            state.fair() - live.broken < state.settings.suspect_grace) {
+            fair_at(live.broken + state.settings.suspect_grace);
+        }
+        if (live.health == Health::silent && !live.given_up && !live.held_by_gate) {
+            fair_at(live.silent_since + state.settings.gate_collect);
+        }
+    }
+    const bool must_not_act = live.given_up || node->state == NodeState::condemned;
+    if (must_not_act && node->proof == Proof::none) at = std::min(at, live.lease_until);
+    if (live.operation) at = std::min(at, live.operation_since + state.settings.operation_patience);
+    state.timers.arm({TimerKind::node, id.value}, at);
+}
+
+void on_gate_timer(State& state) {
+    GateState& gate = state.gate;
+    if (!gate.closed) return;
+    watch_mass_failure(state);
+    if (state.now - gate.closed_at >= state.settings.gate_hold && !gate.held.empty()) {
+        const NodeId next = *gate.held.begin();
+        gate.held.erase(next);
+        give_up(state, next, state.live[next]);
+        arm_node(state, next);
+    }
+    if (gate.held.empty() && gate.silences.empty()) {
+        gate.closed = false;
+        gate.reason.clear();
+        note(state, Note::Weight::notice, {}, "the mass-failure gate is open again");
+        return;
+    }
+    state.timers.arm({TimerKind::gate, 0}, state.now + state.settings.gate_pace);
+}
+
+void release_gate(State& state) {
+    const std::set<NodeId> held = std::exchange(state.gate.held, {});
+    state.gate.closed = false;
+    state.gate.reason.clear();
+    state.gate.silences.clear();
+    for (const NodeId id : held) {
+        give_up(state, id, state.live[id]);
+        arm_node(state, id);
+    }
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,261 @@
+// What administrators and the configuration want. Every wish is checked before anything is changed, and
+// answered exactly once; a repeated request gets the first answer again.
+#include "manager/core/decide.hpp"
+#include "protocol/limits.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr std::size_t kAnswersKept = 1024;
+
+bool good_name(const std::string& name) {
+    return !name.empty() && name.size() <= limits::kNameBytes &&
+           std::all_of(name.begin(), name.end(), [](unsigned char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                      c == '_' || c == '.';
+           });
+}
+
+tl::unexpected<Error> bad_name(const char* what, const std::string& name) {
+    return failure(ErrorCode::invalid, std::string(what) + " '" + name +
+                                           "' is not a name: use letters, digits, '-', '_' and '.'");
+}
+
+struct Granter {
+    State& state;
+    const std::string& reason;
+    using Answer = Result<std::string>;
+
+    Answer operator()(const DefineHost& wish) const {
+        HostRecord host = wish.host;
+        if (!good_name(host.name)) return bad_name("host", host.name);
+        if (host.vcpus == 0 || host.memory_mib == 0) {
+            return failure(ErrorCode::invalid, "host " + host.name + " has no capacity: give vcpus and memory_mib");
+        }
+        if (host.domain.empty()) host.domain = host.name;
+        const auto known = state.host_names.find(host.name);
+        host.id = known == state.host_names.end() ? HostId(take_id(state)) : known->second;
+        if (const HostRecord* record = state.hosts.find(host.id)) {
+            host.maintenance = record->maintenance;
+            if (*record == host) return "host " + host.name + " is as defined";
+        }
+        state.hosts.edit(host.id) = host;
+        state.host_names[host.name] = host.id;
+        state.host_live[host.id];
+        state.pools_dirty = true;
+        on_host_timer(state, host.id);
+        return "host " + host.name + " is defined";
+    }
+
+    Answer operator()(const DefinePool& wish) const {
+        const PoolRecord& pool = wish.pool;
+        if (!good_name(pool.flavour)) return bad_name("flavour", pool.flavour);
+        if (pool.min_idle > pool.max_idle) return failure(ErrorCode::invalid, "pool " + pool.flavour + ": min_idle is above max_idle");
+        if (pool.min_idle > pool.max_total) return failure(ErrorCode::invalid, "pool " + pool.flavour + ": min_idle is above max_total");
+        if (pool.vcpus == 0 || pool.memory_mib == 0 || pool.slots == 0) {
+            return failure(ErrorCode::invalid, "pool " + pool.flavour + ": vcpus, memory_mib and slots must be above 0");
+        }
+        const bool fits = state.hosts.rows().empty() ||
+                          std::any_of(state.hosts.rows().begin(), state.hosts.rows().end(), [&](const auto& row) {
+                              return row.second.vcpus >= pool.vcpus && row.second.memory_mib >= pool.memory_mib;
+                          });
+        if (!fits) return failure(ErrorCode::invalid, "pool " + pool.flavour + ": no host is large enough for one instance");
+        if (const PoolRecord* known = state.pools.find(pool.flavour); known == nullptr || !(*known == pool)) {
+            state.pools.edit(pool.flavour) = pool;
+        }
+        state.pool_live[pool.flavour];
+        state.pools_dirty = true;
+        return "pool " + pool.flavour + " is defined";
+    }
+
+    Answer operator()(const DefineProfile& wish) const {
+        const ProfileRecord& profile = wish.profile;
+        if (!good_name(profile.name)) return bad_name("profile", profile.name);
+        if (state.pools.find(profile.flavour) == nullptr) {
+            return failure(ErrorCode::not_found, "profile " + profile.name + ": there is no pool of flavour '" + profile.flavour + "'");
+        }
+        if (profile.width == 0 || profile.height == 0 || profile.width > 16384 || profile.height > 16384) {
+            return failure(ErrorCode::invalid, "profile " + profile.name + ": width and height must be 1 to 16384 pixels");
+        }
+        for (const ProfileApplication& wanted : profile.applications) {
+            if (!good_name(wanted.application.name)) return bad_name("application", wanted.application.name);
+            if (wanted.application.command.empty()) {
+                return failure(ErrorCode::invalid, "application " + wanted.application.name + " has no command");
+            }
+        }
+        if (const ProfileRecord* known = state.profiles.find(profile.name); known == nullptr || !(*known == profile)) {
+            state.profiles.edit(profile.name) = profile;
+            for (const auto& [id, terminal] : state.terminals.rows()) {
+                if (terminal.profile == profile.name) queue_terminal(state, id);
+            }
+        }
+        return "profile " + profile.name + " is defined";
+    }
+
+    Answer operator()(const DefineTerminal& wish) const {
+        if (!good_name(wish.name)) return bad_name("terminal", wish.name);
+        if (state.profiles.find(wish.profile) == nullptr) {
+            return failure(ErrorCode::not_found, "terminal " + wish.name + ": there is no profile '" + wish.profile + "'");
+        }
+        const auto known = state.terminal_names.find(wish.name);
+        if (known != state.terminal_names.end()) {
+            const TerminalRecord& terminal = state.terminals.at(known->second);
+            if (terminal.profile == wish.profile) return "terminal " + wish.name + " is as defined";
+            if (terminal.state != TerminalState::defined) {
+                return failure(ErrorCode::refused, "terminal " + wish.name + " is in use with profile '" + terminal.profile + "'; release it first");
+            }
+        }
+        const TerminalId id = known == state.terminal_names.end() ? TerminalId(take_id(state)) : known->second;
+        change_terminal(state, id, [&](TerminalRecord& record) {
+            record.id = id;
+            record.name = wish.name;
+            record.profile = wish.profile;
+        });
+        state.terminal_names[wish.name] = id;
+        return "terminal " + wish.name + " is defined";
+    }
+
+    Answer operator()(const RemoveTerminal& wish) const {
+        const auto known = state.terminal_names.find(wish.name);
+        if (known == state.terminal_names.end()) return no_terminal(wish.name);
+        release_terminal(state, known->second);
+        state.terminals.erase(known->second);
+        state.terminal_live.erase(known->second);
+        state.terminal_names.erase(known);
+        return "terminal " + wish.name + " is removed";
+    }
+
+    Answer operator()(const EnrolNode& wish) const {
+        if (!good_name(wish.name)) return bad_name("node", wish.name);
+        const auto host = state.host_names.find(wish.host);
+        if (host == state.host_names.end()) return no_host(wish.host);
+        for (const NodeId other : state.host_live[host->second].nodes) {
+            if (state.nodes.at(other).name == wish.name) return std::to_string(other.value);
+        }
+        const NodeId id(take_id(state));
+        change_node(state, id, [&](NodeRecord& record) {
+            record.id = id;
+            record.kind = NodeKind::enrolled;
+            record.host = host->second;
+            record.name = wish.name;
+            record.state = NodeState::idle;
+            record.slots = std::max(wish.slots, 1u);
+            record.door = wish.door;
+            record.reason = "enrolled";
+        });
+        NodeLive& live = state.live[id];
+        live.heard = state.fair();
+        live.lease_until = state.now;
+        live.state_since = state.now;
+        arm_node(state, id);
+        return std::to_string(id.value);
+    }
+
+    Answer operator()(const ReleaseTerminal& wish) const {
+        const auto known = state.terminal_names.find(wish.name);
+        if (known == state.terminal_names.end()) return no_terminal(wish.name);
+        release_terminal(state, known->second);
+        return "terminal " + wish.name + " is released";
+    }
+
+    Answer operator()(const FailOverSession& wish) const {
+        const SessionRecord* session = state.sessions.find(wish.session);
+        if (session == nullptr) return failure(ErrorCode::not_found, "there is no session " + to_string(wish.session));
+        if (session->backups.empty()) {
+            return failure(ErrorCode::unavailable, session->application.title + " has no backup yet; try again when one stands by");
+        }
+        state.session_live[wish.session].move_wanted = true;
+        queue_terminal(state, session->terminal);
+        return session->application.title + " will move to its backup";
+    }
+
+    Answer operator()(const FailOverPresentation& wish) const {
+        const auto known = state.terminal_names.find(wish.terminal);
+        if (known == state.terminal_names.end()) return no_terminal(wish.terminal);
+        if (state.terminals.at(known->second).backups.empty()) {
+            return failure(ErrorCode::unavailable, "the desktop of " + wish.terminal + " has no backup yet; try again when one stands by");
+        }
+        state.terminal_live[known->second].move_wanted = true;
+        queue_terminal(state, known->second);
+        return "the desktop of " + wish.terminal + " will move to its backup";
+    }
+
+    Answer operator()(const KillInstance& wish) const {
+        const NodeRecord* node = state.nodes.find(wish.node);
+        if (node == nullptr) return no_node(wish.node);
+        if (node->kind != NodeKind::instance) return failure(ErrorCode::refused, "node " + to_string(wish.node) + " is not an instance of ours");
+        if (node->state == NodeState::condemned) return "node " + to_string(wish.node) + " is being destroyed already";
+        condemn(state, wish.node, "killed by an administrator: " + reason);
+        return "node " + to_string(wish.node) + " is being destroyed";
+    }
+
+    Answer operator()(const SetDrain& wish) const {
+        if (state.nodes.find(wish.node) == nullptr) return no_node(wish.node);
+        change_node(state, wish.node, [&](NodeRecord& record) {
+            record.draining = wish.drain;
+            record.reason = wish.drain ? "drained: " + reason : "back from draining: " + reason;
+        });
+        queue_users(state, wish.node);
+        return "node " + to_string(wish.node) + (wish.drain ? " is being drained" : " takes work again");
+    }
+
+    Answer operator()(const SetMaintenance& wish) const {
+        const auto known = state.host_names.find(wish.host);
+        if (known == state.host_names.end()) return no_host(wish.host);
+        state.hosts.edit(known->second).maintenance = wish.maintenance;
+        const std::set<NodeId> nodes = state.host_live[known->second].nodes;
+        for (const NodeId node : nodes) {
+            refresh_node(state, node);
+            queue_users(state, node);
+        }
+        state.pools_dirty = true;
+        return "host " + wish.host + (wish.maintenance ? " is in maintenance" : " is active");
+    }
+
+    Answer operator()(const OverrideGate&) const {
+        if (!state.gate.closed) return failure(ErrorCode::refused, "the mass-failure gate is not closed");
+        release_gate(state);
+        return "the held nodes are given up";
+    }
+
+    static tl::unexpected<Error> no_terminal(const std::string& name) {
+        return failure(ErrorCode::not_found, "there is no terminal named '" + name + "'");
+    }
+    static tl::unexpected<Error> no_host(const std::string& name) {
+        return failure(ErrorCode::not_found, "there is no host named '" + name + "'");
+    }
+    static tl::unexpected<Error> no_node(NodeId id) {
+        return failure(ErrorCode::not_found, "there is no node " + to_string(id));
+    }
+};
+
+}  // namespace
+
+void on_intent(State& state, const Intent& intent) {
+    const std::pair key{intent.client, intent.request};
+    if (intent.client) {
+        if (const auto known = state.answered.find(key); known != state.answered.end()) {
+            act_durable(state, SendToClient{intent.client, known->second});
+            return;
+        }
+    }
+    const Result<std::string> outcome = std::visit(Granter{state, intent.reason}, intent.wish);
+    AdminReply reply;
+    reply.request = intent.request;
+    reply.code = outcome ? 0 : static_cast<std::uint32_t>(outcome.error().code);
+    reply.text = outcome ? *outcome : outcome.error().message;
+    if (!intent.client) {
+        if (!outcome) note(state, Note::Weight::alarm, {}, "configuration: " + reply.text);
+        return;
+    }
+    note(state, Note::Weight::notice, {}, "administrator: " + reply.text + (intent.reason.empty() ? "" : " (" + intent.reason + ")"));
+    state.answered[key] = reply;
+    state.answered_order.push_back(key);
+    if (state.answered_order.size() > kAnswersKept) {
+        state.answered.erase(state.answered_order.front());
+        state.answered_order.pop_front();
+    }
+    act_durable(state, SendToClient{intent.client, std::move(reply)});
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,183 @@
+// See placement.hpp.
+#include "manager/core/placement.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "manager/core/decide.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr std::size_t kEligibleEnough = 8;
+constexpr std::size_t kLookedAtMost = 256;
+constexpr std::size_t kExplainedMost = 12;
+
+constexpr std::int32_t kOtherDomain = 400;       ///< a backup in another failure domain
+constexpr std::int32_t kOwnPrimaryThere = -300;  ///< spread one terminal's primaries
+constexpr std::int32_t kAlreadyServing = 100;    ///< leave idle nodes to those who need them
+constexpr std::int32_t kFailedThere = -1000;     ///< only when nothing else is left
+constexpr std::int32_t kPerUse = -10;
+
+bool contains(const std::vector<NodeId>& nodes, NodeId id) {
+    return std::find(nodes.begin(), nodes.end(), id) != nodes.end();
+}
+
+class Search {
+  public:
+    Search(const State& state, const PlacementRequest& request) : state_(state), request_(request) {}
+
+    void look_at(NodeId id) {
+        if (full() || !seen_.insert(id).second) return;
+        Considered considered;
+        considered.node = id;
+        considered.verdict = objection(id);
+        if (considered.verdict.empty()) {
+            considered.eligible = true;
+            score(considered);
+            ++eligible_;
+        }
+        found_.considered.push_back(std::move(considered));
+    }
+
+    [[nodiscard]] bool full() const { return eligible_ >= kEligibleEnough || seen_.size() >= kLookedAtMost; }
+
+    [[nodiscard]] Placement finish() {
+        std::stable_sort(found_.considered.begin(), found_.considered.end(), [](const auto& a, const auto& b) {
+            if (a.eligible != b.eligible) return a.eligible;
+            if (a.eligible && a.score != b.score) return a.score > b.score;
+            return a.node < b.node;
+        });
+        if (!found_.considered.empty() && found_.considered.front().eligible) {
+            found_.chosen = found_.considered.front().node;
+        }
+        if (found_.considered.size() > kExplainedMost) found_.considered.resize(kExplainedMost);
+        return std::move(found_);
+    }
+
+  private:
+    /// The hard rule that excludes a node, in words; empty: none does.
+    [[nodiscard]] std::string objection(NodeId id) const {
+        const NodeRecord& node = state_.nodes.at(id);
+        if (contains(request_.exclude, id)) return "already used for this";
+        if (!fit(state_, id)) return draining(state_, node) ? "is being drained" : "is not fit: " + node.reason;
+        if (!node.flavour.empty() && node.flavour != request_.flavour) return "is of flavour " + node.flavour;
+        if (node.state == NodeState::serving && node.role != request_.role) return "serves the other role";
+        const auto uses = state_.uses.find(id);
+        if (uses != state_.uses.end()) {
+            if (uses->second.count() >= node.slots) return "has no free slot";
+            if (request_.session ? uses->second.sessions.contains(request_.session)
+                                 : uses->second.desktops.contains(request_.terminal)) {
+                return "already used for this";
+            }
+        }
+        if (request_.primary && too_close(state_, id, request_.primary, request_.separation)) {
+            return "shares a host with the primary";
+        }
+        return {};
+    }
+
+    void score(Considered& considered) const {
+        const NodeRecord& node = state_.nodes.at(considered.node);
+        const auto give = [&](std::int32_t points, const char* why) {
+            considered.score += points;
+            if (!considered.verdict.empty()) considered.verdict += ", ";
+            considered.verdict += why;
+        };
+        if (request_.primary && request_.separation == Separation::domain && other_domain(node)) {
+            give(kOtherDomain, "another failure domain");
+        }
+        if (node.state == NodeState::serving) give(kAlreadyServing, "serving with a free slot");
+        else give(0, "idle");
+        if (const auto uses = state_.uses.find(considered.node); uses != state_.uses.end()) {
+            if (request_.session && !request_.primary && holds_own_primary(uses->second)) {
+                give(kOwnPrimaryThere, "another application of this terminal runs there");
+            }
+            considered.score += kPerUse * static_cast<std::int32_t>(uses->second.count());
+        }
+        if (contains(request_.avoid, considered.node)) give(kFailedThere, "failed there lately");
+    }
+
+    [[nodiscard]] bool holds_own_primary(const NodeUse& use) const {
+        return std::any_of(use.sessions.begin(), use.sessions.end(), [&](const auto& entry) {
+            const SessionRecord* session = state_.sessions.find(entry.first);
+            return entry.second == Duty::primary && session != nullptr && session->terminal == request_.terminal;
+        });
+    }
+
+    [[nodiscard]] bool other_domain(const NodeRecord& node) const {
+        const NodeRecord* primary = state_.nodes.find(request_.primary);
+        const HostRecord* mine = state_.hosts.find(node.host);
+        const HostRecord* theirs = primary == nullptr ? nullptr : state_.hosts.find(primary->host);
+        return mine != nullptr && theirs != nullptr && mine->domain != theirs->domain;
+    }
+
+    const State& state_;
+    const PlacementRequest& request_;
+    std::set<NodeId> seen_;
+    std::size_t eligible_ = 0;
+    Placement found_;
+};
+
+void look_at_own(const State& state, const PlacementRequest& request, Search& search) {
+    const TerminalRecord* terminal = state.terminals.find(request.terminal);
+    if (terminal == nullptr) return;
+    std::set<NodeId> own;
+    if (request.role == Role::presentation) {
+        if (terminal->presentation) own.insert(terminal->presentation);
+        own.insert(terminal->backups.begin(), terminal->backups.end());
+    } else {
+        for (const SessionId id : terminal->sessions) {
+            const SessionRecord* session = state.sessions.find(id);
+            if (session == nullptr) continue;
+            if (session->primary) own.insert(session->primary);
+            own.insert(session->backups.begin(), session->backups.end());
+        }
+    }
+    for (const NodeId node : own) {
+        if (state.nodes.find(node) != nullptr) search.look_at(node);
+    }
+}
+
+}  // namespace
+
+bool too_close(const State& state, NodeId a, NodeId b, Separation separation) {
+    if (a == b) return true;
+    if (separation == Separation::instance) return false;
+    const NodeRecord* first = state.nodes.find(a);
+    const NodeRecord* second = state.nodes.find(b);
+    return first != nullptr && second != nullptr && first->host == second->host;
+}
+
+Placement place(const State& state, const PlacementRequest& request) {
+    Search search(state, request);
+    look_at_own(state, request, search);
+    const auto look_at_set = [&](const std::set<NodeId>& nodes) {
+        for (const NodeId node : nodes) {
+            if (search.full()) return;
+            search.look_at(node);
+        }
+    };
+    look_at_set(request.role == Role::execution ? state.open_execution : state.open_presentation);
+    for (const std::string& flavour : {request.flavour, std::string()}) {
+        if (const auto pool = state.pool_live.find(flavour); pool != state.pool_live.end()) {
+            look_at_set(pool->second.idle);
+        }
+    }
+    return search.finish();
+}
+
+std::vector<std::string> explain(const State& state, const Placement& placement) {
+    std::vector<std::string> lines;
+    for (const Considered& considered : placement.considered) {
+        std::string line = describe(state, considered.node) + ": ";
+        if (considered.node == placement.chosen) line += "chosen, ";
+        else if (!considered.eligible) line += "excluded, ";
+        line += considered.verdict;
+        if (considered.eligible) line += " (score " + std::to_string(considered.score) + ")";
+        lines.push_back(std::move(line));
+    }
+    return lines;
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,216 @@
+// Planning for a terminal's desktop: who is primary, who stands by. A presentation holds no state that
+// could diverge, so it moves on well-founded suspicion; tickets carry the epoch, the old one's are void.
+#include "manager/core/decide.hpp"
+
+namespace understudy::manager {
+namespace {
+
+/// Why the present primary cannot go on, in words; empty: it can.
+std::string why_lost(const State& state, const TerminalRecord& terminal, const TerminalLive& live) {
+    const NodeRecord* node = state.nodes.find(terminal.presentation);
+    if (node == nullptr) return "it does not exist any more";
+    if (node->proof != Proof::none) return node->proof_text;
+    if (node->state != NodeState::serving) return node->reason;
+    const NodeLive& at = state.live.at(terminal.presentation);
+    if (at.given_up) return at.evidence;
+    if (at.health == Health::suspect && at.broken != kNever && !state.gate.closed &&
+        state.fair() - at.broken >= state.settings.suspect_grace) {
+        return "its connection broke and did not come back";
+    }
+    if (live.desktop_lost) return "its agent came back without the desktop";
+    const auto status = at.desktops.find(terminal.id);
+    if (status != at.desktops.end() && status->second.epoch == terminal.epoch &&
+        (status->second.phase == Phase::ended || status->second.phase == Phase::failed)) {
+        return status->second.detail.empty() ? "its desktop ended" : status->second.detail;
+    }
+    return {};
+}
+
+Phase desktop_phase(const State& state, NodeId node, TerminalId terminal) {
+    const auto& desktops = state.live.at(node).desktops;
+    const auto status = desktops.find(terminal);
+    return status == desktops.end() ? Phase::preparing : status->second.phase;
+}
+
+/// The backup to promote: ready ones first, then the lowest id. None: nobody can be reached.
+NodeId best_backup(const State& state, const TerminalRecord& terminal, bool ready_only) {
+    NodeId best;
+    for (const NodeId backup : terminal.backups) {
+        if (!reachable(state, backup) || draining(state, state.nodes.at(backup))) continue;
+        const Phase phase = desktop_phase(state, backup, terminal.id);
+        if (phase == Phase::failed || phase == Phase::ended) continue;
+        if (phase == Phase::standby) return backup;
+        if (!best && !ready_only) best = backup;
+    }
+    return best;
+}
+
+PlacementRequest request_for(const State& state, const TerminalRecord& terminal, NodeId primary) {
+    const ProfileRecord& profile = profile_of(state, terminal);
+    PlacementRequest request;
+    request.role = Role::presentation;
+    request.terminal = terminal.id;
+    request.flavour = profile.flavour;
+    request.primary = primary;
+    request.separation = profile.separation;
+    request.exclude = terminal.backups;
+    const TerminalLive& live = state.terminal_live.at(terminal.id);
+    if (state.now < live.failed_until) {
+        auto& keep_off = primary ? request.exclude : request.avoid;
+        keep_off.insert(keep_off.end(), live.failed_on.begin(), live.failed_on.end());
+    }
+    return request;
+}
+
+void record_incident(State& state, TerminalId id, NodeId old, const std::string& why, bool planned) {
+    TerminalLive& live = state.terminal_live[id];
+    const TerminalRecord& terminal = state.terminals.at(id);
+    const auto at = state.live.find(old);
+    const bool known = at != state.live.end() && at->second.evidence_at != kNever;
+    live.incident = open_incident(state, "presentation", id, {}, old,
+                                  "desktop of " + terminal.name + (planned ? " is moved" : " lost its machine"),
+                                  known ? at->second.evidence_at : state.now, planned ? "asked" : "failed");
+    if (known) {
+        mark_at(state, live.incident, "detected", at->second.detected_at);
+        if (at->second.proven_at != kNever) mark_at(state, live.incident, "proven", at->second.proven_at);
+    } else {
+        mark(state, live.incident, "detected");
+    }
+    mark(state, live.incident, "decided");
+    const NodeRecord* node = state.nodes.find(old);
+    change_incident(state, live.incident, [&](IncidentRecord& record) {
+        record.evidence = why;
+        record.proof = node != nullptr && node->proof != Proof::none ? node->proof_text
+                                                                     : "none needed: tickets of older epochs are void";
+        record.lost = "nothing: a desktop holds no state";
+    });
+}
+
+void appoint(State& state, TerminalId id, NodeId next, const std::string& why, std::vector<std::string> alternatives,
+             bool planned) {
+    const TerminalRecord before = state.terminals.at(id);
+    const bool hot = std::find(before.backups.begin(), before.backups.end(), next) != before.backups.end() &&
+                     desktop_phase(state, next, id) == Phase::standby;
+    TerminalLive& live = state.terminal_live[id];
+    if (before.epoch != 0) record_incident(state, id, before.presentation, why, planned);
+    take_node(state, next, Role::presentation, "presents " + before.name);
+    const Separation separation = profile_of(state, before).separation;
+    change_terminal(state, id, [&](TerminalRecord& record) {
+        ++record.epoch;
+        record.presentation = next;
+        std::erase_if(record.backups, [&](NodeId backup) {
+            return backup == next || too_close(state, backup, next, separation);
+        });
+    });
+    live.hot = hot;
+    live.desktop_lost = false;
+    live.move_wanted = false;
+    const std::string decision = describe(state, next) + (hot ? " was standing by, ready" : " was placed");
+    change_incident(state, live.incident, [&](IncidentRecord& record) {
+        if (before.epoch == 0) return;
+        record.decision = decision;
+        record.alternatives = std::move(alternatives);
+    });
+    note(state, Note::Weight::notice, before.epoch == 0 ? IncidentId{} : live.incident,
+         "desktop of " + before.name + ": epoch " + std::to_string(before.epoch + 1) + " belongs to " +
+             describe(state, next) + (why.empty() ? "" : ", because of the old one: " + why));
+    if (before.epoch != 0) act_durable(state, Echo{live.incident});
+}
+
+std::vector<std::string> explain_backups(const State& state, const TerminalRecord& terminal, NodeId chosen) {
+    std::vector<std::string> lines;
+    for (const NodeId backup : terminal.backups) {
+        std::string line = describe(state, backup) + ": ";
+        if (backup == chosen) line += "chosen, ";
+        line += reachable(state, backup) ? "backup" : "backup that cannot be reached";
+        lines.push_back(std::move(line));
+    }
+    return lines;
+}
+
+void plan_primary(State& state, TerminalId id) {
+    const TerminalRecord& terminal = state.terminals.at(id);
+    TerminalLive& live = state.terminal_live[id];
+    std::string why = terminal.presentation ? why_lost(state, terminal, live) : "";
+    const NodeRecord* present = state.nodes.find(terminal.presentation);
+    const bool lost = !terminal.presentation || !why.empty();
+    const bool wish = !lost && (live.move_wanted || draining(state, *present));
+    if (!lost && !wish) return;
+    if (wish) why = live.move_wanted ? "a move was asked for" : "its machine is being drained";
+    if (const NodeId backup = best_backup(state, terminal, wish)) {
+        appoint(state, id, backup, why, explain_backups(state, terminal, backup), wish);
+        return;
+    }
+    if (wish) return;  // backups are being prepared; the person keeps working meanwhile
+    const Placement placement = place(state, request_for(state, terminal, {}));
+    if (placement.chosen) {
+        appoint(state, id, placement.chosen, why, explain(state, placement), false);
+        return;
+    }
+    if (terminal.presentation) {
+        change_terminal(state, id, [](TerminalRecord& record) { record.presentation = {}; });
+    }
+    add_need(state, id, {Role::presentation, {}, {}});
+    live.waiting = "no machine is free for your desktop; one is being made";
+}
+
+void plan_backups(State& state, TerminalId id) {
+    if (!state.terminals.at(id).presentation) return;
+    const ProfileRecord& profile = profile_of(state, state.terminals.at(id));
+    const TerminalRecord before = state.terminals.at(id);
+    std::vector<NodeId> backups = before.backups;
+    const TerminalLive& live = state.terminal_live[id];
+    std::erase_if(backups, [&](NodeId backup) {
+        return !backup_stays(state, backup, before.presentation, profile.separation) ||
+               (live.failed_on.contains(backup) && state.now < live.failed_until);
+    });
+    if (backups.size() > profile.presentation_backups) backups.resize(profile.presentation_backups);
+    if (backups != before.backups) {
+        change_terminal(state, id, [&](TerminalRecord& record) { record.backups = backups; });
+    }
+    while (backups.size() < profile.presentation_backups) {
+        const TerminalRecord& terminal = state.terminals.at(id);
+        const Placement placement = place(state, request_for(state, terminal, terminal.presentation));
+        if (!placement.chosen) {
+            std::vector<HostId> avoid;
+            if (profile.separation != Separation::instance) {
+                avoid.push_back(state.nodes.at(terminal.presentation).host);
+            }
+            add_need(state, id, {Role::presentation, {}, std::move(avoid)});
+            return;
+        }
+        take_node(state, placement.chosen, Role::presentation, "stands by for the desktop of " + terminal.name);
+        backups.push_back(placement.chosen);
+        change_terminal(state, id, [&](TerminalRecord& record) { record.backups = backups; });
+    }
+}
+
+}  // namespace
+
+bool backup_stays(const State& state, NodeId backup, NodeId primary, Separation separation) {
+    const NodeRecord* node = state.nodes.find(backup);
+    if (node == nullptr || node->proof != Proof::none || node->state != NodeState::serving) return false;
+    if (draining(state, *node) || too_close(state, backup, primary, separation)) return false;
+    return !state.live.at(backup).given_up;
+}
+
+void take_node(State& state, NodeId id, Role role, std::string reason) {
+    if (state.nodes.at(id).state == NodeState::serving) return;
+    change_node(state, id, [&](NodeRecord& record) {
+        record.state = NodeState::serving;
+        record.role = role;
+        record.reason = std::move(reason);
+    });
+}
+
+void add_need(State& state, TerminalId id, Need need) {
+    std::vector<Need>& needs = state.terminal_live[id].needs;
+    if (std::find(needs.begin(), needs.end(), need) == needs.end()) needs.push_back(std::move(need));
+}
+
+void plan_presentation(State& state, TerminalId id) {
+    plan_primary(state, id);
+    plan_backups(state, id);
+}
+
+}  // namespace understudy::manager

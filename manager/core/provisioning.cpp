@@ -1,0 +1,286 @@
+// Life of instances: hypervisor operations with retries, inventories, returning what nobody uses.
+#include "manager/core/decide.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr std::uint32_t kRetryDoublings = 4;
+
+void begin(State& state, NodeId id) {
+    NodeLive& live = state.live[id];
+    if (live.operation) state.operations.erase(live.operation);
+    live.operation = take_operation(state);
+    live.operation_since = state.now;
+    live.retry_at = kNever;
+    state.operations[live.operation] = id;
+    arm_node(state, id);
+}
+
+void repeat(State& state, NodeId id) {
+    switch (state.nodes.at(id).state) {
+        case NodeState::creating: start_create(state, id); break;
+        case NodeState::scrubbing: start_scrub(state, id); break;
+        case NodeState::condemned: start_destroy(state, id); break;
+        case NodeState::booting:
+        case NodeState::idle:
+        case NodeState::serving: break;
+    }
+}
+
+void expect_boot(State& state, NodeId id, const Endpoint& door, const char* reason) {
+    change_node(state, id, [&](NodeRecord& record) {
+        record.state = NodeState::booting;
+        record.role = Role::none;
+        record.door = door;
+        record.reason = reason;
+        record.proof = Proof::none;
+        record.proof_text.clear();
+        record.proof_wall_ms = 0;
+    });
+    NodeLive& live = state.live[id];
+    live.health = Health::unknown;
+    live.registration = 0;
+    live.pending.clear();
+    live.sessions.clear();
+    live.desktops.clear();
+    live.sent_sessions.clear();
+    live.sent_desktops.clear();
+    live.attempts = 0;
+    live.last_error.clear();
+    live.given_up = false;
+    live.evidence.clear();
+    live.evidence_at = live.detected_at = live.proven_at = kNever;
+    live.boot_deadline = state.now + state.settings.boot_limit;
+    arm_node(state, id);
+}
+
+void on_success(State& state, NodeId id, const Endpoint& door) {
+    const NodeRecord& node = state.nodes.at(id);
+    HostLive& host = state.host_live[node.host];
+    switch (node.state) {
+        case NodeState::creating:
+            host.creation_failures = 0;
+            state.pool_live[node.flavour].failures = 0;
+            expect_boot(state, id, door, "created; its agent is expected");
+            break;
+        case NodeState::scrubbing: expect_boot(state, id, door, "scrubbed; its agent is expected"); break;
+        case NodeState::condemned:
+            prove_down(state, id, Proof::destroyed, "the hypervisor confirmed that it does not exist", state.now);
+            state.live[id].destroyed = true;
+            finish_node(state, id);
+            break;
+        case NodeState::booting:
+        case NodeState::idle:
+        case NodeState::serving: break;
+    }
+}
+
+void on_failure(State& state, NodeId id, const Error& error) {
+    const NodeRecord& node = state.nodes.at(id);
+    NodeLive& live = state.live[id];
+    live.last_error = error.message;
+    const bool certain = error.code != ErrorCode::unknown_outcome;
+    if (certain) ++live.attempts;
+    const bool gives_up = live.attempts >= state.settings.create_attempts;
+    if (gives_up && node.state == NodeState::creating) {
+        PoolLive& pool = state.pool_live[node.flavour];
+        ++state.host_live[node.host].creation_failures;
+        ++pool.failures;
+        pool.reason = error.message;
+        if (pool.failures >= state.settings.create_attempts) {
+            pool.paused_until = state.now + state.settings.pool_pause;
+            state.timers.arm({TimerKind::pool, 0}, pool.paused_until);
+            note(state, Note::Weight::alarm, {}, "pool " + node.flavour + " rests: its creations keep failing: " + error.message);
+        }
+        condemn(state, id, "could not be created: " + error.message);
+        return;
+    }
+    if (gives_up && node.state == NodeState::scrubbing) {
+        condemn(state, id, "could not be scrubbed: " + error.message);
+        return;
+    }
+    const std::uint32_t doublings = std::min(live.attempts, kRetryDoublings);
+    live.retry_at = state.now + state.settings.operation_retry * (1 << doublings) / 2;
+    note(state, Note::Weight::notice, {}, describe(state, id) + ": " + error.message + "; trying again");
+    arm_node(state, id);
+}
+
+bool on_orphan_done(State& state, const OperationDone& event) {
+    const auto orphan = state.orphans.find(event.operation);
+    if (orphan == state.orphans.end()) return false;
+    state.orphans.erase(orphan);  // a failure is seen again in the next inventory
+    return true;
+}
+
+bool on_fence_done(State& state, const OperationDone& event) {
+    const auto fence = state.fences.find(event.operation);
+    if (fence == state.fences.end()) return false;
+    const HostId host = fence->second;
+    state.fences.erase(fence);
+    state.host_live[host].fence = {};
+    if (!event.outcome) {
+        note(state, Note::Weight::alarm, {}, "fencing failed: " + event.outcome.error().message);
+        return true;
+    }
+    const std::set<NodeId> nodes = state.host_live[host].nodes;
+    for (const NodeId node : nodes) {
+        if (state.live[node].given_up) {
+            prove_down(state, node, Proof::host_fenced, "its host was switched off, confirmed", state.now);
+        }
+    }
+    return true;
+}
+
+/// Was the node in its present state before the hypervisor was asked?
+bool settled(const State& state, NodeId id, TimePoint asked) {
+    const NodeLive& live = state.live.at(id);
+    return !live.operation && live.state_since < asked;
+}
+
+void destroy_orphan(State& state, HostId host, NodeId instance) {
+    for (const auto& [operation, orphan] : state.orphans) {
+        if (orphan == std::pair(host, instance)) return;
+    }
+    const OperationId operation = take_operation(state);
+    state.orphans[operation] = {host, instance};
+    if (state.manager.get().next_id <= instance.value) state.manager.edit().next_id = instance.value + 1;
+    note(state, Note::Weight::notice, {}, "instance " + to_string(instance) + " carries our mark and is in no record: it is destroyed");
+    act_durable(state, DestroyInstance{operation, host, instance});
+}
+
+}  // namespace
+
+void start_create(State& state, NodeId id) {
+    begin(state, id);
+    const NodeRecord& node = state.nodes.at(id);
+    const PoolRecord* pool = state.pools.find(node.flavour);
+    act_durable(state, CreateInstance{state.live[id].operation, node.host, id, node.flavour,
+                                      pool == nullptr ? "" : pool->image, node.vcpus, node.memory_mib, node.slots});
+}
+
+void start_scrub(State& state, NodeId id) {
+    begin(state, id);
+    act_durable(state, ScrubInstance{state.live[id].operation, state.nodes.at(id).host, id});
+}
+
+void start_destroy(State& state, NodeId id) {
+    begin(state, id);
+    act_durable(state, DestroyInstance{state.live[id].operation, state.nodes.at(id).host, id});
+}
+
+void on_operation_done(State& state, const OperationDone& event) {
+    if (on_orphan_done(state, event) || on_fence_done(state, event)) return;
+    const auto found = state.operations.find(event.operation);
+    if (found == state.operations.end()) {
+        ++state.oddities.unknown_operation;
+        return;
+    }
+    const NodeId id = found->second;
+    state.operations.erase(found);
+    state.pools_dirty = true;
+    if (state.nodes.find(id) == nullptr || state.live[id].operation != event.operation) return;
+    state.live[id].operation = {};
+    if (event.outcome) on_success(state, id, *event.outcome);
+    else on_failure(state, id, event.outcome.error());
+}
+
+void check_operation(State& state, NodeId id) {
+    NodeLive& live = state.live[id];
+    const bool unanswered = live.operation && state.now >= live.operation_since + state.settings.operation_patience;
+    if (unanswered || state.now >= live.retry_at) repeat(state, id);
+}
+
+void resume_operations(State& state) {
+    std::vector<NodeId> unfinished;
+    for (const auto& [id, node] : state.nodes.rows()) {
+        if (node.state == NodeState::booting) state.live[id].boot_deadline = state.now + state.settings.boot_limit;
+        else if (node.state != NodeState::idle && node.state != NodeState::serving) unfinished.push_back(id);
+    }
+    for (const NodeId id : unfinished) repeat(state, id);
+}
+
+void on_host_timer(State& state, HostId id) {
+    if (state.hosts.find(id) == nullptr) return;
+    HostLive& host = state.host_live[id];
+    if (!host.listing || state.now - host.list_sent >= state.settings.operation_patience) {
+        host.listing = true;
+        host.list_sent = state.now;
+        act_now(state, ListInstances{id});
+    }
+    state.timers.arm({TimerKind::host, id.value}, state.now + state.settings.inventory_interval);
+}
+
+void on_host_listed(State& state, const HostListed& event) {
+    const auto found = state.host_live.find(event.host);
+    if (found == state.host_live.end() || state.hosts.find(event.host) == nullptr || !found->second.listing) {
+        ++state.oddities.unknown_operation;
+        return;
+    }
+    HostLive& host = found->second;
+    host.listing = false;
+    state.pools_dirty = true;
+    host.reachable = event.instances.has_value();
+    host.listed = true;
+    host.last_error = event.instances ? "" : event.instances.error().message;
+    if (!event.instances) return;
+    std::set<NodeId> running;
+    for (const ListedInstance& instance : *event.instances) {
+        const NodeRecord* node = state.nodes.find(instance.id);
+        if (node == nullptr || node->host != event.host) destroy_orphan(state, event.host, instance.id);
+        else if (instance.running) running.insert(instance.id);
+    }
+    const std::set<NodeId> known = host.nodes;
+    for (const NodeId id : known) {
+        const NodeRecord& node = state.nodes.at(id);
+        if (node.kind != NodeKind::instance || running.contains(id) || !settled(state, id, host.list_sent)) continue;
+        if (node.state == NodeState::booting || node.state == NodeState::idle || node.state == NodeState::serving) {
+            prove_down(state, id, Proof::instance_ended, "its hypervisor lists it as not running", host.list_sent);
+        }
+    }
+}
+
+void finish_node(State& state, NodeId id) {
+    const NodeRecord* node = state.nodes.find(id);
+    if (node == nullptr || node->state != NodeState::condemned || !state.live[id].destroyed) return;
+    if (state.uses[id].count() == 0) erase_node(state, id);
+    else queue_users(state, id);
+}
+
+void return_unused(State& state) {
+    const std::set<NodeId> unused = state.unused;
+    for (const NodeId id : unused) {
+        const NodeRecord& node = state.nodes.at(id);
+        if (node.state == NodeState::condemned) {
+            finish_node(state, id);
+            continue;
+        }
+        if (node.proof != Proof::none) continue;
+        if (node.kind == NodeKind::enrolled) {
+            const NodeLive& live = state.live[id];
+            if (!live.sessions.empty() || !live.desktops.empty()) continue;  // it has not let go yet
+            change_node(state, id, [](NodeRecord& record) {
+                record.state = NodeState::idle;
+                record.role = Role::none;
+                record.reason = "returned";
+            });
+            continue;
+        }
+        const PoolRecord* pool = state.pools.find(node.flavour);
+        const PoolLive& live = state.pool_live[node.flavour];
+        if (pool == nullptr || node.draining || live.idle.size() + live.coming.size() >= pool->max_idle) {
+            condemn(state, id, "returned, and the pool has enough");
+            continue;
+        }
+        NodeLive& node_live = state.live[id];
+        node_live.registration = 0;
+        node_live.pending.clear();
+        node_live.attempts = 0;
+        change_node(state, id, [](NodeRecord& record) {
+            record.state = NodeState::scrubbing;
+            record.reason = "returned; being scrubbed";
+        });
+        start_scrub(state, id);
+    }
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,188 @@
+// Terminals: attaching, leaving, releasing, and the frame of planning for one of them.
+#include "manager/core/decide.hpp"
+
+namespace understudy::manager {
+namespace {
+
+void refuse(State& state, ClientId client, ErrorCode code, std::string reason) {
+    act_now(state, SendToClient{client, TerminalRefused{static_cast<std::uint32_t>(code), std::move(reason)}});
+}
+
+void define_sessions(State& state, TerminalId id) {
+    const TerminalRecord& terminal = state.terminals.at(id);
+    const ProfileRecord& profile = profile_of(state, terminal);
+    std::vector<SessionId> made;
+    for (const ProfileApplication& wanted : profile.applications) {
+        const SessionId session(take_id(state));
+        change_session(state, session, [&](SessionRecord& record) {
+            record.id = session;
+            record.terminal = id;
+            record.application = wanted.application;
+            record.protection = wanted.protection;
+        });
+        made.push_back(session);
+    }
+    change_terminal(state, id, [&](TerminalRecord& record) { record.sessions = std::move(made); });
+}
+
+void detach(State& state, TerminalId id) {
+    if (state.terminals.at(id).state != TerminalState::attached) return;
+    change_terminal(state, id, [&](TerminalRecord& record) {
+        record.state = TerminalState::detached;
+        record.detached_wall_ms = state.wall_ms;
+    });
+    on_terminal_timer(state, id);
+}
+
+void attach(State& state, ClientId client, const TerminalAttach& request) {
+    const auto name = state.terminal_names.find(request.terminal);
+    if (name == state.terminal_names.end()) {
+        refuse(state, client, ErrorCode::not_found,
+               "there is no terminal named '" + request.terminal + "'; an administrator can define it");
+        return;
+    }
+    const TerminalId id = name->second;
+    TerminalLive& live = state.terminal_live[id];
+    if (state.store_failing && state.terminals.at(id).state == TerminalState::defined) {
+        act_now(state, SendToClient{client, TerminalWaiting{id, "the manager cannot keep records at the moment: " + state.store_reason,
+                                                            static_cast<std::uint32_t>(to_ms(state.settings.operation_retry))}});
+        return;
+    }
+    if (live.client && live.client != client) {
+        state.clients.erase(live.client);
+        refuse(state, live.client, ErrorCode::refused, "this terminal was taken over from another place");
+    }
+    if (const auto other = state.clients.find(client); other != state.clients.end() && other->second != id) {
+        state.terminal_live[other->second].client = {};
+        detach(state, other->second);
+    }
+    live.client = client;
+    live.told_epoch = 0;
+    live.told_waiting.clear();
+    state.clients[client] = id;
+    const TerminalRecord& terminal = state.terminals.at(id);
+    if (terminal.state != TerminalState::attached) {
+        const bool fresh = terminal.state == TerminalState::defined;
+        change_terminal(state, id, [&](TerminalRecord& record) {
+            record.state = TerminalState::attached;
+            record.detached_wall_ms = 0;
+            if (!fresh) return;
+            const ProfileRecord& profile = profile_of(state, record);
+            record.width = request.width != 0 ? request.width : profile.width;
+            record.height = request.height != 0 ? request.height : profile.height;
+        });
+        if (fresh) define_sessions(state, id);
+    }
+    queue_terminal(state, id);
+}
+
+}  // namespace
+
+const ProfileRecord& profile_of(const State& state, const TerminalRecord& terminal) {
+    static const ProfileRecord kEmpty;
+    const ProfileRecord* profile = state.profiles.find(terminal.profile);
+    return profile == nullptr ? kEmpty : *profile;
+}
+
+void on_client_said(State& state, const ClientSaid& event) {
+    if (const auto* request = std::get_if<TerminalAttach>(&event.message)) {
+        attach(state, event.from, *request);
+    } else if (const auto* leaving = std::get_if<TerminalDetach>(&event.message)) {
+        const auto client = state.clients.find(event.from);
+        const auto name = state.terminal_names.find(leaving->terminal);
+        if (client == state.clients.end() || name == state.terminal_names.end() || client->second != name->second) {
+            ++state.oddities.unknown_client;
+            return;
+        }
+        on_client_gone(state, event.from);
+    } else if (const auto* seen = std::get_if<TerminalSeen>(&event.message)) {
+        const auto client = state.clients.find(event.from);
+        if (client == state.clients.end() || client->second != seen->terminal) {
+            ++state.oddities.unknown_client;
+            return;
+        }
+        if (seen->epoch != state.terminals.at(seen->terminal).epoch) return;
+        const IncidentId incident = state.terminal_live[seen->terminal].incident;
+        if (seen->what == "connected") mark(state, incident, "connected");
+        if (seen->what != "picture") return;
+        mark(state, incident, "picture");
+        close_incident(state, incident);
+    } else {
+        ++state.oddities.unexpected_message;
+    }
+}
+
+void on_client_gone(State& state, ClientId client) {
+    const auto found = state.clients.find(client);
+    if (found == state.clients.end()) return;
+    const TerminalId id = found->second;
+    state.clients.erase(found);
+    state.terminal_live[id].client = {};
+    detach(state, id);
+}
+
+void on_terminal_timer(State& state, TerminalId id) {
+    const TerminalRecord* terminal = state.terminals.find(id);
+    if (terminal == nullptr) return;
+    queue_terminal(state, id);
+    if (terminal->state != TerminalState::detached) return;
+    const auto keep = static_cast<std::int64_t>(profile_of(state, *terminal).keep_detached_ms);
+    const std::int64_t left = terminal->detached_wall_ms + keep - state.wall_ms;
+    if (left <= 0) {
+        note(state, Note::Weight::notice, {}, "terminal " + terminal->name + " was away too long and is released");
+        release_terminal(state, id);
+        return;
+    }
+    // Wall clocks jump: look again at least once a minute.
+    state.timers.arm({TimerKind::terminal, id.value},
+                     state.now + std::chrono::milliseconds(std::min<std::int64_t>(left, 60000)));
+}
+
+void release_terminal(State& state, TerminalId id) {
+    const TerminalRecord terminal = state.terminals.at(id);
+    for (const SessionId session_id : terminal.sessions) {
+        const SessionRecord* session = state.sessions.find(session_id);
+        if (session == nullptr) continue;
+        for (const NodeId holder : state.session_live[session_id].holders) {
+            if (state.nodes.find(holder) != nullptr) release_session(state, holder, session_id, session->epoch);
+        }
+        erase_session(state, session_id);
+    }
+    change_terminal(state, id, [](TerminalRecord& record) {
+        record.state = TerminalState::defined;
+        record.presentation = {};
+        record.backups.clear();
+        record.sessions.clear();
+        record.layout.clear();
+        record.detached_wall_ms = 0;
+    });
+    TerminalLive& live = state.terminal_live[id];
+    live.needs.clear();
+    live.waiting.clear();
+    state.wanting.erase(id);
+    if (live.client) {
+        refuse(state, live.client, ErrorCode::unavailable, "an administrator released this terminal; attach again to start anew");
+        state.clients.erase(live.client);
+        live.client = {};
+    }
+    queue_terminal(state, id);
+}
+
+void plan_terminal(State& state, TerminalId id) {
+    if (state.terminals.find(id) == nullptr) return;
+    TerminalLive& live = state.terminal_live[id];
+    const std::vector<Need> before = std::exchange(live.needs, {});
+    live.waiting.clear();
+    if (state.terminals.at(id).state != TerminalState::defined) {
+        plan_presentation(state, id);
+        const std::vector<SessionId> sessions = state.terminals.at(id).sessions;
+        for (const SessionId session : sessions) plan_session(state, session);
+    }
+    if (live.needs.empty()) state.wanting.erase(id);
+    else state.wanting.insert(id);
+    if (live.needs != before) state.pools_dirty = true;
+    sync_assignments(state, id);
+    tell_client(state, id);
+}
+
+}  // namespace understudy::manager
