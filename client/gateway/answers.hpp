@@ -1,0 +1,22 @@
+// Turns requests into answers: pages, files, login, the JSON API. Belongs to the gateway's thread.
+#pragma once
+
+#include "client/gateway/network.hpp"
+#include "client/gateway/server.hpp"
+#include "client/gateway/target.hpp"
+
+namespace understudy::gateway {
+
+/// Whether a request carries the cookie or the access key as a bearer token.
+[[nodiscard]] bool has_access(const Server& server, const Request& request);
+
+/// Whether a request comes from one of our own pages, or from no browser at all.
+[[nodiscard]] bool is_same_origin(const Request& request);
+
+/// The answer to anything but a WebSocket. Never fails.
+[[nodiscard]] asio::awaitable<Response> answer(Server& server, const Request& request);
+
+/// A short text answer with all security headers.
+[[nodiscard]] Response plain_answer(const Request& request, http::status status, const std::string& text);
+
+}  // namespace understudy::gateway

@@ -1,0 +1,78 @@
+// See configuration.hpp.
+#include "client/gateway/configuration.hpp"
+
+#include <fstream>
+
+namespace understudy::gateway {
+namespace {
+
+constexpr std::size_t kShortestAccessKey = 16;
+
+Result<std::string> take_access_key(const client::OptionFile& file) {
+    auto key = file.text("gateway.access_key");
+    if (!key) return tl::unexpected(key.error());
+    std::string option = "gateway.access_key";
+    if (!*key) {
+        option = "gateway.access_key_file";
+        const auto path = file.text(option);
+        if (!path) return tl::unexpected(path.error());
+        if (!*path) {
+            return file.complaint("gateway.access_key", "is missing: give it, or gateway.access_key_file (made by: understudy keys access)");
+        }
+        std::ifstream stream(file.resolved(**path));
+        std::string line;
+        if (!std::getline(stream, line)) return file.complaint(option, "names a file that cannot be read or is empty");
+        key = line;
+    }
+    if ((*key)->size() < kShortestAccessKey) {
+        return file.complaint(option, "is too short to be safe: use at least 16 characters (made by: understudy keys access)");
+    }
+    return **key;
+}
+
+Result<> take_texts(const client::OptionFile& file, GatewayConfiguration& configuration) {
+    for (const auto& [option, target] : {std::pair{"gateway.address", &configuration.address},
+                                         std::pair{"gateway.port_file", &configuration.port_file},
+                                         std::pair{"gateway.novnc", &configuration.novnc},
+                                         std::pair{"gateway.pages", &configuration.pages}}) {
+        const auto value = file.text(option);
+        if (!value) return tl::unexpected(value.error());
+        if (*value) *target = **value;
+    }
+    for (std::string* path : {&configuration.port_file, &configuration.novnc, &configuration.pages}) {
+        if (!path->empty()) *path = file.resolved(*path);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<GatewayConfiguration> load_gateway_configuration(const std::string& path) {
+    const auto file = client::OptionFile::read(path);
+    if (!file) return tl::unexpected(file.error());
+    const auto known = file->only({"manager", "manager_key", "public_key", "secret_key", "key_file", "terminal.*",
+                                   "gateway.address", "gateway.port", "gateway.port_file", "gateway.access_key",
+                                   "gateway.access_key_file", "gateway.novnc", "gateway.pages", "gateway.connections",
+                                   "gateway.detach_after_s"});
+    if (!known) return tl::unexpected(known.error());
+    GatewayConfiguration configuration;
+    auto manager = client::take_configuration(*file);
+    if (!manager) return tl::unexpected(manager.error());
+    configuration.manager = std::move(*manager);
+    if (const auto taken = take_texts(*file, configuration); !taken) return tl::unexpected(taken.error());
+    auto key = take_access_key(*file);
+    if (!key) return tl::unexpected(key.error());
+    configuration.access_key = std::move(*key);
+    const auto port = file->number("gateway.port", 0, 65535, configuration.port);
+    if (!port) return tl::unexpected(port.error());
+    configuration.port = static_cast<std::uint16_t>(*port);
+    const auto connections = file->number("gateway.connections", 1, 10000, 256);
+    if (!connections) return tl::unexpected(connections.error());
+    configuration.connections = static_cast<std::size_t>(*connections);
+    const auto detach = file->number("gateway.detach_after_s", 1, 86400, 30);
+    if (!detach) return tl::unexpected(detach.error());
+    configuration.detach_after = std::chrono::seconds(*detach);
+    return configuration;
+}
+
+}  // namespace understudy::gateway

@@ -1,0 +1,71 @@
+// See event_socket.hpp.
+#include "client/gateway/event_socket.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+
+#include "client/gateway/limits.hpp"
+
+namespace understudy::gateway {
+
+EventSocket::EventSocket(asio::io_context& context, WebSocket socket)
+    : context_(context), socket_(std::move(socket)), wakeup_(context) {
+    socket_.read_message_max(limits::kEventBytes);
+}
+
+void EventSocket::push(std::string text) {
+    if (ended_) return;
+    if (queue_.size() >= limits::kQueuedEvents) return close();
+    queue_.push_back(std::move(text));
+    wakeup_.wake();
+}
+
+void EventSocket::offer(SharedText text) {
+    newest_ = std::move(text);
+    wakeup_.wake();
+}
+
+void EventSocket::close() {
+    ended_ = true;
+    beast::get_lowest_layer(socket_).cancel();
+    wakeup_.wake();
+}
+
+asio::awaitable<void> EventSocket::speak() {
+    error_code error;
+    while (!ended_ && !error) {
+        if (!queue_.empty()) {
+            const std::string text = std::move(queue_.front());
+            queue_.pop_front();
+            co_await socket_.async_write(asio::buffer(text), into(error));
+        } else if (newest_) {
+            const SharedText text = std::move(newest_);
+            newest_.reset();
+            co_await socket_.async_write(asio::buffer(*text), into(error));
+        } else {
+            co_await wakeup_.wait_until(Clock::time_point::max());
+        }
+    }
+    // Ends the listening half, too.
+    beast::get_lowest_layer(socket_).cancel();
+}
+
+asio::awaitable<void> EventSocket::run(std::shared_ptr<EventSocket> self, std::function<void(const std::string&)> heard) {
+    self->socket_.text(true);
+    asio::co_spawn(self->context_, [self]() -> asio::awaitable<void> { co_await self->speak(); }, asio::detached);
+    error_code error;
+    beast::flat_buffer buffer;
+    while (!self->ended_) {
+        co_await self->socket_.async_read(buffer, into(error));
+        if (error) break;
+        heard(beast::buffers_to_string(buffer.data()));
+        buffer.clear();
+    }
+    self->ended_ = true;
+    self->wakeup_.wake();
+}
+
+}  // namespace understudy::gateway

@@ -1,0 +1,164 @@
+// See stream.hpp.
+#include "client/gateway/stream.hpp"
+
+#include <array>
+#include <string>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+
+#include "client/gateway/limits.hpp"
+#include "client/link/door.hpp"
+
+namespace understudy::gateway {
+namespace {
+
+using asio::ip::tcp;
+
+/// Both halves of a stream share it, and the one that ends last destroys it.
+class Stream final : public RoomStream, public std::enable_shared_from_this<Stream> {
+public:
+    Stream(asio::io_context& context, std::shared_ptr<TerminalRoom> room, WebSocket page)
+        : context_(context), room_(std::move(room)), page_(std::move(page)), door_(context), wakeup_(context) {
+        page_.read_message_max(limits::kStreamMessageBytes);
+        page_.binary(true);
+        room_->add_stream(*this);
+    }
+
+    ~Stream() override { room_->remove_stream(*this); }
+
+    void outdated() override {
+        outdated_ = true;
+        error_code ignored;
+        door_.close();
+        wakeup_.wake();
+    }
+
+    [[nodiscard]] Epoch epoch() const override { return epoch_; }
+    void look_again() override { wakeup_.wake(); }
+
+    asio::awaitable<void> serve() {
+        if (!co_await wait_for_redirect()) co_return co_await end(StreamEnd::nowhere, "the manager has not said where the desktop is");
+        std::string early;
+        std::string problem;
+        const StreamEnd entered = co_await enter(early, problem);
+        if (!problem.empty()) {
+            room_->stream_lost(epoch_, problem);
+            co_return co_await end(entered, problem);
+        }
+        room_->seen("connected", epoch_);
+        asio::co_spawn(context_, [self = shared_from_this()]() -> asio::awaitable<void> { co_await self->page_to_door(); },
+                       asio::detached);
+        co_await door_to_page(std::move(early));
+    }
+
+private:
+    asio::awaitable<bool> wait_for_redirect() {
+        const auto deadline = Clock::now() + limits::kRedirectTime;
+        while (!room_->redirect() && Clock::now() < deadline && !outdated_) co_await wakeup_.wait_until(deadline);
+        co_return room_->redirect().has_value();
+    }
+
+    /// Connects and is let in. On failure `problem` says why, and the result is how to tell the page.
+    /// `early`: stream bytes that came with the answer.
+    asio::awaitable<StreamEnd> enter(std::string& early, std::string& problem) {
+        const TerminalRedirect target = *room_->redirect();  // a copy: a newer one may come meanwhile
+        epoch_ = target.epoch;
+        error_code error;
+        const auto address = asio::ip::make_address(target.endpoint.host, error);
+        if (error) {
+            problem = "\"" + target.endpoint.host + "\" is not an address";
+            co_return StreamEnd::door_lost;
+        }
+        door_.expires_after(limits::kDoorTime);
+        co_await door_.async_connect(tcp::endpoint(address, target.endpoint.port), into(error));
+        if (!error) {
+            door_.socket().set_option(tcp::no_delay(true), error);
+            const std::string greeting = client::desktop_greeting(target.ticket.text);
+            co_await asio::async_write(door_, asio::buffer(greeting), into(error));
+        }
+        client::DoorAnswer answer;
+        std::array<char, 4096> buffer{};
+        while (!error && answer.state() == client::DoorAnswer::State::incomplete) {
+            const std::size_t length = co_await door_.async_read_some(asio::buffer(buffer), into(error));
+            const std::size_t used = answer.take({buffer.data(), length});
+            early.assign(buffer.data() + used, length - used);
+        }
+        door_.expires_never();
+        if (answer.state() == client::DoorAnswer::State::admitted) co_return StreamEnd::door_lost;
+        if (answer.state() == client::DoorAnswer::State::refused) {
+            problem = answer.reason();
+            co_return StreamEnd::refused;
+        }
+        problem = "the door at " + target.endpoint.host + ":" + std::to_string(target.endpoint.port) + ": " +
+                  (error ? error.message() : "no answer");
+        co_return StreamEnd::door_lost;
+    }
+
+    /// One buffer is under way at a time: a page that reads slowly slows its door down, and costs no memory.
+    asio::awaitable<void> door_to_page(std::string early) {
+        error_code door_error;
+        error_code page_error;
+        if (!early.empty()) co_await page_.async_write(asio::buffer(early), into(page_error));
+        std::string buffer(limits::kSpliceBytes, '\0');
+        while (!door_error && !page_error) {
+            const std::size_t length = co_await door_.async_read_some(asio::buffer(buffer), into(door_error));
+            if (length > 0) co_await page_.async_write(asio::buffer(buffer.data(), length), into(page_error));
+        }
+        if (outdated_) co_return co_await end(StreamEnd::outdated, "the desktop has moved");
+        if (page_error || page_gone_) {
+            door_.close();
+            co_return;
+        }
+        room_->seen("lost", epoch_);
+        room_->stream_lost(epoch_, door_error.message());
+        co_await end(StreamEnd::door_lost, "the desktop's node ended the stream");
+    }
+
+    asio::awaitable<void> page_to_door() {
+        error_code error;
+        beast::flat_buffer buffer;
+        while (!error) {
+            co_await page_.async_read(buffer, into(error));
+            if (error) break;
+            co_await asio::async_write(door_, buffer.data(), into(error));
+            buffer.clear();
+            // The other half sees the broken door as well and says so; until then the page goes unheard.
+            if (error) co_return;
+        }
+        page_gone_ = true;
+        door_.close();
+    }
+
+    asio::awaitable<void> end(StreamEnd how, std::string text) {
+        door_.close();
+        error_code ignored;
+        websocket::close_reason reason;
+        reason.code = static_cast<std::uint16_t>(how);
+        reason.reason = text.substr(0, 120);
+        co_await page_.async_close(reason, into(ignored));
+    }
+
+    asio::io_context& context_;
+    std::shared_ptr<TerminalRoom> room_;
+    WebSocket page_;
+    beast::tcp_stream door_;
+    Wakeup wakeup_;
+    Epoch epoch_ = 0;
+    bool outdated_ = false;
+    bool page_gone_ = false;
+};
+
+}  // namespace
+
+asio::awaitable<void> serve_stream(asio::io_context& context, std::shared_ptr<TerminalRoom> room, WebSocket socket) {
+    const auto stream = std::make_shared<Stream>(context, std::move(room), std::move(socket));
+    co_await stream->serve();
+}
+
+}  // namespace understudy::gateway

@@ -1,0 +1,49 @@
+// What a request's target asks for. Pure functions and values; any thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace understudy::gateway {
+
+struct HomePage {};
+struct LoginPage {};
+struct ConsolePage {};
+struct TerminalPage { std::string terminal; };
+struct PageFile { std::string name; };   ///< /assets/NAME
+struct NovncFile { std::string path; };  ///< /novnc/PATH
+struct ViewQuestion {};
+struct Watch {};
+struct Act {};
+struct Health {};
+struct TerminalEvents { std::string terminal; };
+struct TerminalStream { std::string terminal; };
+struct Unknown {};
+
+using Asked = std::variant<Unknown, HomePage, LoginPage, ConsolePage, TerminalPage, PageFile, NovncFile, ViewQuestion,
+                           Watch, Act, Health, TerminalEvents, TerminalStream>;
+
+using Query = std::map<std::string, std::string>;
+
+struct Target {
+    std::string path;  ///< decoded
+    Query query;
+    Asked asked;
+};
+
+/// Nothing if the target is not a well-formed absolute path (wrong escapes, control characters, NUL).
+[[nodiscard]] std::optional<Target> parse_target(std::string_view text);
+
+/// Decodes "a=1&b=x+y". Nothing if an escape is wrong.
+[[nodiscard]] std::optional<Query> parse_form(std::string_view text);
+
+/// A name a terminal can have: not empty, bounded, printable, no slash.
+[[nodiscard]] bool is_terminal_name(std::string_view name);
+
+/// `next` if it is a path of ours, else "/": a login must not lead to somebody else's page.
+[[nodiscard]] std::string safe_next(const std::string& next);
+
+}  // namespace understudy::gateway
