@@ -61,6 +61,21 @@ Step finish(State& state) {
     return std::exchange(state.step, Step{});
 }
 
+/// Whoever still sits there attaches again; nobody else holds a desktop for ever.
+void detach_everybody(State& state) {
+    std::vector<TerminalId> attached;
+    for (const auto& [id, terminal] : state.terminals.rows()) {
+        if (terminal.state == TerminalState::attached) attached.push_back(id);
+    }
+    for (const TerminalId id : attached) {
+        change_terminal(state, id, [&](TerminalRecord& record) {
+            record.state = TerminalState::detached;
+            record.detached_wall_ms = state.wall_ms;
+        });
+    }
+    for (const auto& [id, terminal] : state.terminals.rows()) on_terminal_timer(state, id);
+}
+
 struct Handler {
     State& state;
     void operator()(const NodeSaid& event) const { on_node_said(state, event); }
@@ -128,8 +143,8 @@ Step Core::start(Moment now) {
         if (terminal.presentation) live.holders.insert(terminal.presentation);
         live.holders.insert(terminal.backups.begin(), terminal.backups.end());
         queue_terminal(state, id);
-        on_terminal_timer(state, id);
     }
+    detach_everybody(state);
     for (const auto& [id, incident] : state.incidents.rows()) {
         if (!incident.open) continue;  // what was under way goes on in its own record
         const std::int64_t age_ms = std::max<std::int64_t>(now.wall_ms - incident.opened_wall_ms, 0);

@@ -115,6 +115,8 @@ void plan_session(State& state, SessionId id);
 /// Takes a node into use for a role.
 void take_node(State& state, NodeId id, Role role, std::string reason);
 [[nodiscard]] bool too_close(const State& state, NodeId a, NodeId b, Separation separation);
+/// Why something waits for a machine, in words.
+[[nodiscard]] std::string no_machine(const State& state, const TerminalRecord& terminal, const std::string& what);
 void add_need(State& state, TerminalId id, Need need);
 [[nodiscard]] const ProfileRecord& profile_of(const State& state, const TerminalRecord& terminal);
 

@@ -239,7 +239,7 @@ void recover(State& state, SessionId id, const Loss& loss) {
     }
     add_need(state, session.terminal, {Role::execution, id, {}});
     state.terminal_live[session.terminal].waiting =
-        "no machine is free for " + session.application.title + "; one is being made";
+        no_machine(state, state.terminals.at(session.terminal), session.application.title);
 }
 
 /// A planned move: the primary takes a last checkpoint, brings it to its backups and stops; its word

@@ -119,6 +119,7 @@ void refresh_node(State& state, NodeId id) {
         return;
     }
     if (was_idle) state.pools_dirty = true;
+    if (record->state == NodeState::condemned && uses == 0 && state.live[id].destroyed) state.unused.insert(id);
     if (record->state != NodeState::serving) return;
     if (uses == 0) state.unused.insert(id);
     else if (can_take && uses < record->slots) {

@@ -63,12 +63,13 @@ class Search {
         if (!fit(state_, id)) return draining(state_, node) ? "is being drained" : "is not fit: " + node.reason;
         if (!node.flavour.empty() && node.flavour != request_.flavour) return "is of flavour " + node.flavour;
         if (node.state == NodeState::serving && node.role != request_.role) return "serves the other role";
-        const auto uses = state_.uses.find(id);
-        if (uses != state_.uses.end()) {
-            if (uses->second.count() >= node.slots) return "has no free slot";
-            if (request_.session ? uses->second.sessions.contains(request_.session)
-                                 : uses->second.desktops.contains(request_.terminal)) {
-                return "already used for this";
+        if (const auto uses = state_.uses.find(id); uses != state_.uses.end()) {
+            const bool present_primary = !request_.primary && has_duty(uses->second, Duty::primary);
+            if (!present_primary) {  // a primary that is alive may be appointed anew
+                if (has_duty(uses->second, Duty::primary) || has_duty(uses->second, Duty::backup)) {
+                    return "already used for this";
+                }
+                if (uses->second.count() >= node.slots) return "has no free slot";
             }
         }
         if (request_.primary && too_close(state_, id, request_.primary, request_.separation)) {
@@ -96,6 +97,16 @@ class Search {
             considered.score += kPerUse * static_cast<std::int32_t>(uses->second.count());
         }
         if (contains(request_.avoid, considered.node)) give(kFailedThere, "failed there lately");
+    }
+
+    /// Does the node have this duty for what the request is about?
+    [[nodiscard]] bool has_duty(const NodeUse& use, Duty duty) const {
+        if (request_.session) {
+            const auto found = use.sessions.find(request_.session);
+            return found != use.sessions.end() && found->second == duty;
+        }
+        const auto found = use.desktops.find(request_.terminal);
+        return found != use.desktops.end() && found->second == duty;
     }
 
     [[nodiscard]] bool holds_own_primary(const NodeUse& use) const {

@@ -47,7 +47,9 @@ HostChoice choose_host(const State& state, const PoolRecord& pool, const Need& n
     std::pair<std::uint32_t, std::uint64_t> best{};
     for (const auto& [id, host] : state.hosts.rows()) {
         const HostLive& live = state.host_live.at(id);
-        if (host.maintenance || !live.reachable || !live.listed || avoids(need, id)) continue;
+        if (host.maintenance || avoids(need, id)) continue;
+        if (!live.listed) waits = true;  // what exists there is not known yet
+        if (!live.reachable || !live.listed) continue;
         if (live.vcpus_used + pool.vcpus > host.vcpus || live.memory_used_mib + pool.memory_mib > host.memory_mib) continue;
         if (live.creating >= state.settings.parallel_creations) {
             waits = true;
@@ -104,6 +106,7 @@ void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
 
 void plan_pool(State& state, const PoolRecord& pool) {
     PoolLive& live = state.pool_live[pool.flavour];
+    const std::string reason_before = live.reason;
     std::set<NodeId> spare = live.idle;
     spare.insert(live.coming.begin(), live.coming.end());
     std::vector<Need> wanted = unmet(state, needs_for(state, pool.flavour), spare);
@@ -122,6 +125,8 @@ void plan_pool(State& state, const PoolRecord& pool) {
         else if (!choice.why_none.empty()) live.reason = choice.why_none;
     }
     trim(state, pool, spare);
+    if (live.reason == reason_before) return;
+    for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);  // so that people are told
 }
 
 }  // namespace

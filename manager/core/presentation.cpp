@@ -143,6 +143,10 @@ void plan_primary(State& state, TerminalId id) {
     }
     if (wish) return;  // backups are being prepared; the person keeps working meanwhile
     const Placement placement = place(state, request_for(state, terminal, {}));
+    if (state.now < live.failed_until && live.failed_on.contains(placement.chosen)) {
+        live.waiting = "your desktop did not start; it is tried again in a moment";
+        return;
+    }
     if (placement.chosen) {
         appoint(state, id, placement.chosen, why, explain(state, placement), false);
         return;
@@ -151,7 +155,7 @@ void plan_primary(State& state, TerminalId id) {
         change_terminal(state, id, [](TerminalRecord& record) { record.presentation = {}; });
     }
     add_need(state, id, {Role::presentation, {}, {}});
-    live.waiting = "no machine is free for your desktop; one is being made";
+    live.waiting = no_machine(state, terminal, "your desktop");
 }
 
 void plan_backups(State& state, TerminalId id) {
@@ -201,6 +205,14 @@ void take_node(State& state, NodeId id, Role role, std::string reason) {
         record.role = role;
         record.reason = std::move(reason);
     });
+}
+
+std::string no_machine(const State& state, const TerminalRecord& terminal, const std::string& what) {
+    const auto pool = state.pool_live.find(profile_of(state, terminal).flavour);
+    if (pool == state.pool_live.end() || pool->second.reason.empty()) {
+        return "no machine is free for " + what + "; one is being made";
+    }
+    return "no machine is free for " + what + ": " + pool->second.reason;
 }
 
 void add_need(State& state, TerminalId id, Need need) {

@@ -134,7 +134,7 @@ bool on_fence_done(State& state, const OperationDone& event) {
 /// Was the node in its present state before the hypervisor was asked?
 bool settled(const State& state, NodeId id, TimePoint asked) {
     const NodeLive& live = state.live.at(id);
-    return !live.operation && live.state_since < asked;
+    return !live.operation && live.state_since <= asked;
 }
 
 void destroy_orphan(State& state, HostId host, NodeId instance) {
