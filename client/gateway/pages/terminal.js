@@ -1,0 +1,128 @@
+// The web terminal's page: hears from the gateway where the desktop is, shows it, and says in one
+// honest line what is happening while there is no live picture. Never a dialog.
+
+import { Desktop } from "./desktop.js";
+
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1000;
+
+const at = (id) => document.getElementById(id);
+const stage = at("stage");
+const line = at("line");
+const terminal = decodeURIComponent(location.pathname.slice("/terminal/".length));
+const base = `${location.origin.replace(/^http/, "ws")}/api/v1/terminals/${encodeURIComponent(terminal)}`;
+
+const desktop = new Desktop({
+  screen: at("screen"), overlay: at("last"), address: (epoch) => `${base}/stream?epoch=${epoch}`,
+});
+
+// What is known; the line is made from it.
+const known = { gateway: true, manager: true, waiting: "", refused: "", moving: false };
+
+function lineText() {
+  if (known.refused) return `This terminal cannot be served: ${known.refused}`;
+  if (!known.gateway) return "The gateway does not answer. Trying again…";
+  if (known.waiting) return `Your desktop will be back as soon as possible: ${known.waiting}`;
+  if (known.moving) return "Your desktop is moving to another machine…";
+  if (!known.manager && !desktop.everPictured) return "The manager does not answer. Trying again…";
+  return desktop.everPictured ? "Reconnecting to your desktop…" : "Getting your desktop ready…";
+}
+
+function show() {
+  const state = desktop.live ? "live" : desktop.everPictured ? "held" : "opening";
+  stage.dataset.state = state;
+  stage.dataset.epoch = desktop.epoch;
+  at("dot").setAttribute("aria-label", state === "live" ? "connected" : "connecting");
+  line.classList.toggle("final", Boolean(known.refused));
+  const text = state === "live" ? "" : lineText();
+  if (line.textContent !== text) line.textContent = text;
+}
+
+// ------------------------------------------------------------------ events of the gateway
+
+let socket = null;
+let retryMs = FIRST_RETRY_MS;
+let failures = 0;
+
+const handlers = {
+  redirect({ epoch }) {
+    known.waiting = known.refused = "";
+    // Set before the old picture is held, so that the line says the right thing at once.
+    if (epoch > desktop.epoch && desktop.everPictured) known.moving = true;
+    desktop.goTo(epoch);
+  },
+  waiting({ text }) { known.refused = ""; known.waiting = text; },
+  refused({ text }) { known.refused = text; },
+  manager({ connected }) { known.manager = connected; },
+};
+
+function listen() {
+  socket = new WebSocket(`${base}/events`);
+  socket.onopen = () => { retryMs = FIRST_RETRY_MS; failures = 0; known.gateway = true; show(); };
+  socket.onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    handlers[event.event]?.(event);
+    show();
+  };
+  socket.onclose = () => {
+    known.gateway = false;
+    failures += 1;
+    show();
+    if (failures % 5 === 3) logInAgainIfNeeded();
+    setTimeout(listen, retryMs);
+    retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+  };
+}
+
+// A browser does not tell a page why a WebSocket was refused.
+async function logInAgainIfNeeded() {
+  const answer = await fetch(location.pathname, { method: "HEAD" }).catch(() => null);
+  if (answer?.status === 401) location.reload();
+}
+
+// ------------------------------------------------------------------ the desktop
+
+desktop.addEventListener("picture", ({ detail }) => {
+  known.moving = false;
+  known.waiting = "";
+  show();
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ seen: "picture", epoch: detail.epoch }));
+  if (at("clipboard").hidden) desktop.focus();
+});
+desktop.addEventListener("held", show);
+
+// ------------------------------------------------------------------ the bar
+
+at("full").addEventListener("click", async () => {
+  if (document.fullscreenElement) return document.exitFullscreen();
+  await document.documentElement.requestFullscreen().catch(() => {});
+  // Lets keys like Escape reach the desktop, where the browser can.
+  await navigator.keyboard?.lock?.().catch(() => {});
+  desktop.focus();
+});
+document.addEventListener("fullscreenchange", () => {
+  at("full").textContent = document.fullscreenElement ? "Leave full screen" : "Full screen";
+});
+
+function openClipboard(open) {
+  at("clipboard").hidden = !open;
+  at("clip").setAttribute("aria-expanded", String(open));
+  at("bar").classList.toggle("open", open);
+  if (open) at("clip-text").focus();
+  else desktop.focus();
+}
+at("clip").addEventListener("click", () => openClipboard(at("clipboard").hidden));
+at("clip-close").addEventListener("click", () => openClipboard(false));
+at("clip-send").addEventListener("click", () => { desktop.paste(at("clip-text").value); openClipboard(false); });
+at("clipboard").addEventListener("keydown", (event) => { if (event.key === "Escape") openClipboard(false); });
+desktop.addEventListener("clipboard", ({ detail }) => {
+  at("clip-text").value = detail.text;
+  // Works where the browser allows it without asking; else the text waits in the panel.
+  if (document.hasFocus()) navigator.clipboard?.writeText(detail.text).catch(() => {});
+});
+at("keys").addEventListener("click", () => { desktop.controlAltDelete(); desktop.focus(); });
+
+at("name").textContent = terminal;
+document.title = `${terminal} – Understudy`;
+show();
+listen();
