@@ -21,6 +21,7 @@ void fire(State& state, const TimerKey& key) {
             break;
         case TimerKind::terminal: on_terminal_timer(state, TerminalId(key.subject)); break;
         case TimerKind::pool: on_pool_timer(state); break;
+        case TimerKind::sweep: sweep_wanting(state); break;
         case TimerKind::host: on_host_timer(state, HostId(key.subject)); break;
         case TimerKind::gate: on_gate_timer(state); break;
         case TimerKind::tick: break;  // it is enough that it came: lateness was measured

@@ -40,6 +40,8 @@ void rebuild_index(State& state);
 void refresh_node(State& state, NodeId id);
 void queue_terminal(State& state, TerminalId id);
 void queue_users(State& state, NodeId id);
+/// Lets every terminal that waits for a place look again.
+void sweep_wanting(State& state);
 [[nodiscard]] std::string describe(const State& state, NodeId id);
 
 void unlink_node(State& state, NodeId id);

@@ -13,6 +13,22 @@ bool is_expected(const NodeRecord& node) {
     return (node.state == NodeState::idle || node.state == NodeState::serving) && node.proof == Proof::none;
 }
 
+/// A node became free: as many waiting terminals as it has slots look at it. The sweep (sweep_wanting)
+/// finds whatever this passes over, so a storm of free nodes does not plan for everybody each time.
+void offer(State& state, const NodeRecord& node) {
+    std::uint32_t offered = 0;
+    for (const TerminalId id : state.wanting) {
+        if (offered >= node.slots) return;
+        const std::vector<Need>& needs = state.terminal_live.at(id).needs;
+        const bool fits = std::any_of(needs.begin(), needs.end(), [&](const Need& need) {
+            return std::find(need.avoid.begin(), need.avoid.end(), node.host) == need.avoid.end();
+        });
+        if (!fits) continue;
+        queue_terminal(state, id);
+        ++offered;
+    }
+}
+
 void use(State& state, NodeId node, SessionId session, Duty duty, bool add) {
     if (!node) return;
     auto& sessions = state.uses[node].sessions;
@@ -114,7 +130,7 @@ void refresh_node(State& state, NodeId id) {
         pool.idle.insert(id);
         if (!was_idle) {
             state.pools_dirty = true;
-            for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);
+            offer(state, *record);
         }
         return;
     }
@@ -133,6 +149,10 @@ void queue_terminal(State& state, TerminalId id) {
     if (live.queued) return;
     live.queued = true;
     state.queue.push_back(id);
+}
+
+void sweep_wanting(State& state) {
+    for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);
 }
 
 void queue_users(State& state, NodeId id) {

@@ -35,35 +35,57 @@ std::vector<Need> unmet(const State& state, std::vector<Need> needs, std::set<No
     return needs;
 }
 
-struct HostChoice {
-    HostId host;
-    std::string why_none;
-};
-
-/// The active host with room that fails least and is used least; by id among equals.
-HostChoice choose_host(const State& state, const PoolRecord& pool, const Need& need) {
-    HostChoice choice;
-    bool waits = false;
-    std::pair<std::uint32_t, std::uint64_t> best{};
-    for (const auto& [id, host] : state.hosts.rows()) {
-        const HostLive& live = state.host_live.at(id);
-        if (host.maintenance || avoids(need, id)) continue;
-        if (!live.listed) waits = true;  // what exists there is not known yet
-        if (!live.reachable || !live.listed) continue;
-        if (live.vcpus_used + pool.vcpus > host.vcpus || live.memory_used_mib + pool.memory_mib > host.memory_mib) continue;
-        if (live.creating >= state.settings.parallel_creations) {
-            waits = true;
-            continue;
-        }
-        const std::pair rank{live.creation_failures, live.memory_used_mib * 1000 / std::max(host.memory_mib, 1u)};
-        if (!choice.host || rank < best) {
-            choice.host = id;
-            best = rank;
-        }
+/// Hosts that could take another instance now, best first: fails least, is used least, lowest id.
+class OpenHosts {
+  public:
+    OpenHosts(const State& state, const PoolRecord& pool) : state_(state), pool_(pool) {
+        for (const auto& [id, host] : state.hosts.rows()) consider(id, host);
     }
-    if (!choice.host) choice.why_none = waits ? "" : "no host has room for another instance";
-    return choice;
-}
+
+    /// Takes the best host that the need does not avoid; none: nobody.
+    [[nodiscard]] HostId best_for(const Need& need) const {
+        for (const Ranked& ranked : ranked_) {
+            if (!avoids(need, ranked.host)) return ranked.host;
+        }
+        return {};
+    }
+
+    /// After something was made there.
+    void consider_again(HostId id) {
+        std::erase_if(ranked_, [id](const Ranked& ranked) { return ranked.host == id; });
+        consider(id, state_.hosts.at(id));
+    }
+
+    [[nodiscard]] bool empty() const { return ranked_.empty(); }
+    /// Some host is only busy, or has not answered yet: nothing to tell people about.
+    [[nodiscard]] bool some_wait() const { return some_wait_; }
+
+  private:
+    struct Ranked {
+        std::uint32_t failures = 0;
+        std::uint64_t used_permille = 0;
+        HostId host;
+        auto operator<=>(const Ranked&) const = default;
+    };
+
+    void consider(HostId id, const HostRecord& host) {
+        const HostLive& live = state_.host_live.at(id);
+        if (host.maintenance) return;
+        if (!live.listed) some_wait_ = true;
+        if (!live.listed || !live.reachable) return;
+        if (live.vcpus_used + pool_.vcpus > host.vcpus || live.memory_used_mib + pool_.memory_mib > host.memory_mib) return;
+        if (live.creating >= state_.settings.parallel_creations) {
+            some_wait_ = true;
+            return;
+        }
+        ranked_.insert({live.creation_failures, live.memory_used_mib * 1000 / host.memory_mib, id});
+    }
+
+    const State& state_;
+    const PoolRecord& pool_;
+    std::set<Ranked> ranked_;
+    bool some_wait_ = false;
+};
 
 void create(State& state, const PoolRecord& pool, HostId host, const char* reason) {
     const NodeId id(take_id(state));
@@ -104,6 +126,29 @@ void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
     }
 }
 
+/// Makes what is wanted, as far as hosts and limits allow: first what terminals need (`needed` of them),
+/// then what keeps the pool warm.
+void make(State& state, const PoolRecord& pool, const std::vector<Need>& wanted, std::size_t needed,
+          const std::set<NodeId>& spare) {
+    PoolLive& live = state.pool_live[pool.flavour];
+    OpenHosts open(state, pool);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        if (live.total >= pool.max_total) {
+            live.reason = "max_total is reached";
+            if (i < needed) make_room(state, spare);
+            return;
+        }
+        const HostId host = open.best_for(wanted[i]);
+        if (!host) {
+            if (!open.some_wait()) live.reason = "no host has room for another instance";
+            if (open.empty()) return;
+            continue;
+        }
+        create(state, pool, host, i < needed ? "made for a terminal that needs it" : "keeps the pool warm");
+        open.consider_again(host);
+    }
+}
+
 void plan_pool(State& state, const PoolRecord& pool) {
     PoolLive& live = state.pool_live[pool.flavour];
     const std::string reason_before = live.reason;
@@ -114,16 +159,7 @@ void plan_pool(State& state, const PoolRecord& pool) {
     if (spare.size() < pool.min_idle) wanted.resize(needed + pool.min_idle - spare.size());
     const bool paused = live.paused_until > state.now;
     if (!paused && live.failures < state.settings.create_attempts) live.reason.clear();
-    for (std::size_t i = 0; i < wanted.size() && !paused; ++i) {
-        if (live.total >= pool.max_total) {
-            live.reason = "max_total is reached";
-            if (i < needed) make_room(state, spare);
-            break;
-        }
-        const HostChoice choice = choose_host(state, pool, wanted[i]);
-        if (choice.host) create(state, pool, choice.host, i < needed ? "made for a terminal that needs it" : "keeps the pool warm");
-        else if (!choice.why_none.empty()) live.reason = choice.why_none;
-    }
+    if (!paused && !wanted.empty()) make(state, pool, wanted, needed, spare);
     trim(state, pool, spare);
     if (live.reason == reason_before) return;
     for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);  // so that people are told

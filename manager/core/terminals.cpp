@@ -179,7 +179,10 @@ void plan_terminal(State& state, TerminalId id) {
         for (const SessionId session : sessions) plan_session(state, session);
     }
     if (live.needs.empty()) state.wanting.erase(id);
-    else state.wanting.insert(id);
+    else {
+        state.wanting.insert(id);
+        state.timers.arm({TimerKind::sweep, 0}, state.now + state.settings.resend);
+    }
     if (live.needs != before) state.pools_dirty = true;
     sync_assignments(state, id);
     tell_client(state, id);

@@ -13,7 +13,7 @@
 
 namespace understudy::manager {
 
-enum class TimerKind : std::uint8_t { node, session, terminal, pool, host, gate, tick };
+enum class TimerKind : std::uint8_t { node, session, terminal, pool, sweep, host, gate, tick };
 
 /// Names one deadline: at most one per kind and subject is armed.
 struct TimerKey {
