@@ -77,6 +77,7 @@ void unlink_node(State& state, NodeId id) {
     PoolLive& pool = state.pool_live[record->flavour];
     --pool.total;
     pool.coming.erase(id);
+    pool.leaving.erase(id);
     if (is_expected(*record)) --state.gate.population;
 }
 
@@ -90,6 +91,7 @@ void link_node(State& state, NodeId id) {
     PoolLive& pool = state.pool_live[record.flavour];
     ++pool.total;
     if (is_coming(record.state)) pool.coming.insert(id);
+    if (record.state == NodeState::condemned) pool.leaving.insert(id);
     if (is_expected(record)) ++state.gate.population;
     state.pools_dirty = true;
 }

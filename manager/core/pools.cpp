@@ -107,13 +107,12 @@ void create(State& state, const PoolRecord& pool, HostId host, const char* reaso
 }
 
 /// An idle machine where it is of no use makes room for one that is needed elsewhere.
-bool make_room(State& state, const std::set<NodeId>& spare) {
+void make_room(State& state, const std::set<NodeId>& spare) {
     for (const NodeId id : spare) {
         if (state.nodes.at(id).state != NodeState::idle) continue;
         condemn(state, id, "idle where nobody needs it; makes room for a needed one");
-        return true;
+        return;
     }
-    return false;
 }
 
 void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
@@ -135,7 +134,7 @@ void make(State& state, const PoolRecord& pool, const std::vector<Need>& wanted,
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         if (live.total >= pool.max_total) {
             live.reason = "max_total is reached";
-            if (i < needed) make_room(state, spare);
+            if (i < needed && live.leaving.empty()) make_room(state, spare);
             return;
         }
         const HostId host = open.best_for(wanted[i]);

@@ -141,6 +141,7 @@ struct SessionLive {
 struct PoolLive {
     std::set<NodeId> idle;             ///< registered, clean, healthy, not draining
     std::set<NodeId> coming;           ///< creating, booting or scrubbing
+    std::set<NodeId> leaving;          ///< being destroyed
     std::uint32_t total = 0;           ///< everything that exists or may exist
     std::uint32_t failures = 0;        ///< creations given up in a row
     TimePoint paused_until;            ///< in the past: not paused
