@@ -24,6 +24,7 @@ constexpr int kHeartbeatMs = 2000;
 constexpr int kHeartbeatTimeoutMs = 6000;
 constexpr int kReconnectFirstMs = 20;
 constexpr int kReconnectLastMs = 1000;
+constexpr int kGoodbyeMs = 100;
 constexpr std::size_t kWaitingMessages = 256;  ///< between our queue and the socket, while it is full
 constexpr int kMessagesPerTurn = 64;           ///< so that a flood of one kind cannot starve the others
 constexpr const char* kCommands = "inproc://commands";
@@ -105,6 +106,8 @@ struct Link::Threaded {
             send_outgoing();
             take_messages();
         }
+        // A goodbye may still leave; without a connection there is nothing to wait for.
+        if (up) socket.set(zmq::sockopt::linger, kGoodbyeMs);
     }
 
     void take_socket_events() {

@@ -1,0 +1,108 @@
+// See stream.hpp.
+#include "client/probe/stream.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace understudy::client {
+
+Stream::Stream(const TerminalRedirect& target) : target_(target) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(target.endpoint.port);
+    if (::inet_pton(AF_INET, target.endpoint.host.c_str(), &address.sin_addr) != 1) {
+        end("\"" + target.endpoint.host + "\" is not an IPv4 address");
+        return;
+    }
+    socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (socket_ < 0) {
+        end(std::string("no socket: ") + std::strerror(errno));
+        return;
+    }
+    const int on = 1;
+    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+        finish_connecting();
+    } else if (errno != EINPROGRESS) {
+        end(std::string("cannot connect: ") + std::strerror(errno));
+    }
+}
+
+Stream::~Stream() {
+    if (socket_ >= 0) ::close(socket_);
+}
+
+void Stream::end(const std::string& reason) {
+    if (state_ == State::ended) return;
+    state_ = State::ended;
+    reason_ = reason;
+    if (socket_ >= 0) ::close(socket_);
+    socket_ = -1;
+}
+
+void Stream::finish_connecting() {
+    int error = 0;
+    socklen_t length = sizeof error;
+    ::getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error != 0) return end(std::string("cannot connect: ") + std::strerror(error));
+    state_ = State::greeting;
+    const std::string greeting = desktop_greeting(target_.ticket.text);
+    output_.insert(output_.end(), greeting.begin(), greeting.end());
+    flush();
+}
+
+void Stream::step() {
+    if (state_ == State::ended) return;
+    if (state_ == State::connecting) return finish_connecting();
+    read();
+    flush();
+}
+
+void Stream::read() {
+    std::array<std::uint8_t, 65536> buffer{};
+    // Bounded, so that a flood of pictures does not starve the commands.
+    for (int turn = 0; turn < 16; ++turn) {
+        const ssize_t length = ::recv(socket_, buffer.data(), buffer.size(), 0);
+        if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
+        if (length < 0) return end(std::string("the connection broke: ") + std::strerror(errno));
+        if (length == 0) return end("the door ended the connection");
+        take(BytesView(buffer).first(static_cast<std::size_t>(length)));
+        if (state_ == State::ended) return;
+    }
+}
+
+void Stream::take(BytesView bytes) {
+    if (state_ == State::greeting) {
+        const std::size_t used = answer_.take({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+        bytes = bytes.subspan(used);
+        if (answer_.state() == DoorAnswer::State::refused) {
+            refused_ = true;
+            return end("the door refused: " + answer_.reason());
+        }
+        if (answer_.state() == DoorAnswer::State::incomplete) return;
+        state_ = State::admitted;
+    }
+    const auto fed = rfb_.feed(bytes);
+    if (!fed) end(fed.error().message);
+}
+
+void Stream::flush() {
+    if (state_ == State::ended || state_ == State::connecting) return;
+    const Bytes fresh = rfb_.take_output();
+    output_.insert(output_.end(), fresh.begin(), fresh.end());
+    while (!output_.empty()) {
+        const ssize_t sent = ::send(socket_, output_.data(), output_.size(), MSG_NOSIGNAL);
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return;
+        if (sent < 0) return end(std::string("the connection broke: ") + std::strerror(errno));
+        output_.erase(output_.begin(), output_.begin() + sent);
+    }
+}
+
+}  // namespace understudy::client
