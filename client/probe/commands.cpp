@@ -1,8 +1,8 @@
 // See commands.hpp; the language is described by `understudy-probe --help`.
 #include "client/probe/commands.hpp"
 
+#include <algorithm>
 #include <cstdlib>
-#include <map>
 
 #include <nlohmann/json.hpp>
 
@@ -103,6 +103,13 @@ std::string give_input(ProbeTerminal& terminal, const std::string& verb, const J
         if (both || !down->get<bool>()) rfb.key(keysym, false);
     } else if (verb == "move") {
         rfb.pointer(x, y, 0);
+    } else if (verb == "drag") {
+        const int to_x = static_cast<int>(number_of(command, "to_x", x));
+        const int to_y = static_cast<int>(number_of(command, "to_y", y));
+        constexpr int kSteps = 8;  // window managers want to see the way, not only its end
+        rfb.pointer(x, y, 0);
+        for (int step = 0; step <= kSteps; ++step) rfb.pointer(x + (to_x - x) * step / kSteps, y + (to_y - y) * step / kSteps, 1);
+        rfb.pointer(to_x, to_y, 0);
     } else if (verb == "clipboard") {
         rfb.clipboard(text_of(command, "text"));
     } else {
@@ -117,7 +124,7 @@ std::string give_input(ProbeTerminal& terminal, const std::string& verb, const J
 }
 
 bool is_input(const std::string& verb) {
-    return verb == "type" || verb == "key" || verb == "click" || verb == "move" || verb == "clipboard";
+    return verb == "type" || verb == "key" || verb == "click" || verb == "move" || verb == "drag" || verb == "clipboard";
 }
 
 /// Answers of commands that look at the picture; fields are added to `answer`.
@@ -172,6 +179,24 @@ void Commands::take(const std::string& line) {
         problem = give_input(*terminal_, verb, command);
     } else if (is_look(verb)) {
         problem = look(*terminal_, verb, command, answer);
+    } else if (verb == "guard") {
+        Guard guard;
+        guard.area = area_of(command);
+        guard.at_most = static_cast<std::uint64_t>(number_of(command, "at_most", 0));
+        guard.before = pixels_of(terminal_->picture(), guard.area);
+        if (guard.before.empty()) problem = "there is no picture, or the area is outside it";
+        else guards_[text_of(command, "name")] = std::move(guard);
+    } else if (verb == "guarded") {
+        const auto found = guards_.find(text_of(command, "name"));
+        if (found == guards_.end()) {
+            problem = "there is no guard of that \"name\"";
+        } else {
+            answer["pictures"] = found->second.pictures;
+            answer["differing"] = found->second.differing;
+            answer["worst"] = found->second.worst;
+            answer["first_mono_ns"] = found->second.first_mono_ns;
+            guards_.erase(found);
+        }
     } else if (verb == "wait") {
         Wait wait;
         wait.id_json = answer.dump();
@@ -219,6 +244,22 @@ void Commands::look_at_waits() {
     });
 }
 
+void Commands::look_at_guards() {
+    for (auto& [name, guard] : guards_) {
+        const auto after = pixels_of(terminal_->picture(), guard.area);
+        std::uint64_t changed = after.size() == guard.before.size() ? 0 : guard.before.size();
+        for (std::size_t i = 0; changed == 0 && i < after.size(); ++i) {
+            if (after[i] == guard.before[i]) continue;
+            for (std::size_t j = i; j < after.size(); ++j) changed += after[j] != guard.before[j] ? 1 : 0;
+        }
+        ++guard.pictures;
+        guard.worst = std::max(guard.worst, changed);
+        if (changed <= guard.at_most) continue;
+        ++guard.differing;
+        if (guard.first_mono_ns == 0) guard.first_mono_ns = Instant::now().mono_ns;
+    }
+}
+
 void Commands::heard(const Seen& seen) {
     if (seen.event != "update" || report_updates_) {
         Json event = {{"event", seen.event}};
@@ -233,7 +274,9 @@ void Commands::heard(const Seen& seen) {
         }
         say_(line_of(stamped(event, seen.when)));
     }
-    if (seen.event == "update") look_at_waits();
+    if (seen.event != "update") return;
+    look_at_guards();
+    look_at_waits();
 }
 
 void Commands::tick() { look_at_waits(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,12 +45,25 @@ private:
         std::int64_t timeout_ms = 0;
     };
 
+    /// A part of the picture that should stay as it is.
+    struct Guard {
+        Area area;
+        std::uint64_t at_most = 0;          ///< so many pixels may differ without being counted
+        std::vector<std::uint32_t> before;
+        std::uint64_t pictures = 0;         ///< looked at since
+        std::uint64_t differing = 0;        ///< of these
+        std::uint64_t worst = 0;            ///< most pixels that differed at once
+        std::int64_t first_mono_ns = 0;     ///< of the first one that differed
+    };
+
     [[nodiscard]] bool holds(const Wait& wait) const;
+    void look_at_guards();
     void look_at_waits();
 
     std::function<void(const std::string&)> say_;
     ProbeTerminal* terminal_ = nullptr;
     std::vector<Wait> waits_;
+    std::map<std::string, Guard> guards_;
     bool report_updates_ = false;
     bool quitting_ = false;
 };
