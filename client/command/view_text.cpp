@@ -137,20 +137,23 @@ std::string sessions_text(const Json& view) {
     Table table({{"ID", Align::right}, {"TERMINAL", Align::right}, {"APPLICATION"}, {"EPOCH", Align::right}, {"RUNS ON"},
                  {"STANDING BY"}, {"PROTECTION"}, {"CHECKPOINT", Align::right}, {"PAUSE", Align::right},
                  {"LAST TAKE-OVER LOST"}});
+    std::string notes;  // too long for a cell
     for (const Json& session : list_of(view, "sessions")) {
         const Json& protection = member(session, "protection");
         std::string in_force = text_of(protection, "in_force");
         if (in_force != text_of(protection, "wanted")) {
-            in_force += " (wanted " + text_of(protection, "wanted") + ": " + text_of(protection, "reason") + ")";
+            notes += "\n" + printable("Session " + text_of(session, "id") + " has protection \"" + in_force + "\", not \"" +
+                               text_of(protection, "wanted") + "\": " + text_of(protection, "reason"));
+            in_force += " (!)";
         }
         std::string primary = node_of(session, "primary");
         primary += (primary.empty() ? "" : " ") + text_of(session, "phase");
         table.add({text_of(session, "id"), text_of(session, "terminal"), text_of(session, "application"),
                    text_of(session, "epoch"), primary, backups_of(session), in_force, checkpoint_of(session),
-                   holds(session, "pause_ms") ? duration_text(number_of(session, "pause_ms") * 1000) : "",
+                   number_of(session, "pause_ms") > 0 ? duration_text(number_of(session, "pause_ms") * 1000) : "",
                    text_of(session, "lost")});
     }
-    return table.empty() ? "No sessions: no terminal is being served.\n" : table.text();
+    return table.empty() ? "No sessions: no terminal is being served.\n" : table.text() + (notes.empty() ? "" : notes + "\n");
 }
 
 std::string pools_text(const Json& view) {

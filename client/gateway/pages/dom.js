@@ -1,0 +1,55 @@
+// Small helpers of the console: making elements, and amounts as people read them.
+
+// h("p", { class: "soft", onclick }, "text", otherElement, null) – null and false are left out.
+export function h(tag, attributes = {}, ...children) {
+  const svg = ["svg", "g", "rect", "line", "text", "path", "circle", "title"].includes(tag);
+  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false && child !== ""));
+  return element;
+}
+
+const rounded = (value) => (value < 9.95 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value).toString());
+
+export function duration(us) {
+  if (!(us > 0)) return "0 s";
+  if (us < 1e3) return `${rounded(us)} µs`;
+  if (us < 1e6) return `${rounded(us / 1e3)} ms`;
+  if (us < 120e6) return `${rounded(us / 1e6)} s`;
+  if (us < 7200e6) return `${rounded(us / 60e6)} min`;
+  if (us < 172800e6) return `${rounded(us / 3600e6)} h`;
+  return `${rounded(us / 86400e6)} d`;
+}
+
+export function memory(mib) { return mib < 1024 ? `${mib} MiB` : `${rounded(mib / 1024)} GiB`; }
+
+export function size(bytes) {
+  if (!(bytes >= 1000)) return `${bytes ?? 0} B`;
+  if (bytes < 1e6) return `${rounded(bytes / 1e3)} kB`;
+  return bytes < 1e9 ? `${rounded(bytes / 1e6)} MB` : `${rounded(bytes / 1e9)} GB`;
+}
+
+// Time of day; with the date if it is not today's.
+export function clock(wallMs) {
+  if (!wallMs) return "–";
+  const time = new Date(wallMs);
+  const text = time.toLocaleTimeString([], { hour12: false });
+  if (time.toDateString() === new Date().toDateString()) return text;
+  return `${time.toLocaleDateString([], { day: "numeric", month: "short" })}, ${text}`;
+}
+
+// Replaces what a place shows if `key` changed, and keeps the keyboard's focus where it was.
+export function show(place, key, make) {
+  const text = JSON.stringify(key);
+  if (place.shown === text) return;
+  place.shown = text;
+  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const scrolled = [...place.querySelectorAll("[data-scroll]")].map((part) => part.scrollTop);
+  place.replaceChildren(...[make()].flat().filter(Boolean));
+  place.querySelectorAll("[data-scroll]").forEach((part, i) => { part.scrollTop = scrolled[i] ?? 0; });
+  if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+}

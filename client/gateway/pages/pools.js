@@ -1,0 +1,20 @@
+// Pools of instances: how many are kept ready, and whether creating them works.
+
+import { h, memory } from "./dom.js";
+
+const PARTS = [["serving", "serving"], ["idle", "idle"], ["creating", "being created"]];
+
+export function poolCards(view) {
+  if (!view.pools.length) return h("p", { class: "soft" }, "No pools. Enter flavours in the manager's configuration.");
+  return view.pools.map((pool) => {
+    const cells = [];
+    for (const [key] of PARTS) for (let i = 0; i < Math.min(pool[key] ?? 0, 60); i += 1) cells.push(h("i", { class: key }));
+    while (cells.length < Math.min(pool.max_total, 60)) cells.push(h("i", {}));
+    return h("article", { class: "card pool", "aria-label": `Pool ${pool.flavour}` },
+      h("header", {}, h("h3", {}, pool.flavour), h("span", { class: "soft" }, `${pool.vcpus} CPU, ${memory(pool.memory_mib)}, image ${pool.image}`),
+        pool.paused && h("span", { class: "badge bad" }, "paused")),
+      h("div", { class: "cells", role: "img", "aria-label": `${pool.total} of at most ${pool.max_total}` }, cells),
+      h("p", { class: "soft" }, PARTS.map(([key, text]) => `${pool[key] ?? 0} ${text}`).join(", "), `; ${pool.min_idle} to ${pool.max_idle} kept idle, at most ${pool.max_total}`),
+      pool.reason ? h("p", { class: "note" }, pool.reason) : null);
+  });
+}
