@@ -1,0 +1,39 @@
+// See coverage.hpp.
+#include "tests/sim/coverage.hpp"
+
+#include <cstdio>
+#include <set>
+
+#include "tests/sim/plan.hpp"
+
+namespace understudy::sim {
+namespace {
+
+/// Branches of failover planning and of the simulated world that a batch must reach.
+const char* const kRequired[] = {
+    "agent.froze_itself", "agent.thawed", "manager.started", "manager.refused_a_version",
+    "hypervisor.reply_lost", "hypervisor.creation_failed", "hypervisor.unreachable", "hypervisor.list_failed",
+    "store.commit_failed", "store.unknown_and_arrived", "store.unknown_and_lost", "store.unsynced_lost",
+    "store.crash_after_sync", "fault.orphans_at_start", "liveness.room_for_all",
+};
+
+}  // namespace
+
+bool print_coverage(const std::map<std::string, std::uint64_t>& hit) {
+    std::set<std::string> required(std::begin(kRequired), std::end(kRequired));
+    for (std::uint8_t kind = 0; kind < static_cast<std::uint8_t>(FaultKind::count); ++kind) {
+        required.insert(std::string("fault.") + name_of(static_cast<FaultKind>(kind)));
+    }
+    std::map<std::string, std::uint64_t> table = hit;
+    for (const std::string& name : required) table.try_emplace(name, 0);
+    std::puts("coverage marks");
+    bool complete = true;
+    for (const auto& [name, count] : table) {
+        const bool missing = count == 0 && required.contains(name);
+        complete = complete && !missing;
+        std::printf("  %12llu  %s%s\n", static_cast<unsigned long long>(count), name.c_str(), missing ? "   NEVER HIT" : "");
+    }
+    return complete;
+}
+
+}  // namespace understudy::sim

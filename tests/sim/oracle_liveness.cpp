@@ -1,0 +1,124 @@
+// See oracle.hpp: what must be true once faults have stopped.
+#include <algorithm>
+
+#include "tests/sim/oracle.hpp"
+#include "tests/sim/solver.hpp"
+#include "tests/sim/world.hpp"
+
+namespace understudy::sim {
+
+using namespace understudy::manager;
+
+std::string Oracle::served_by(const TerminalRecord& terminal) const {
+    const SimClient* client = world_.client_named(terminal.name);
+    if (client == nullptr || !client->present()) return {};
+    const std::string whose = "terminal " + terminal.name;
+    if (!client->connected()) return whose + " is not connected (last word: " + client->last_reason() + ")";
+    if (client->redirect().epoch != terminal.epoch) return whose + " is connected to an older epoch";
+    const SimNode* desktop = world_.site.find(terminal.presentation);
+    if (desktop == nullptr || !desktop->shows_desktop(terminal.id, terminal.epoch)) {
+        return whose + ": node " + to_string(terminal.presentation) + " does not show its desktop";
+    }
+    for (const SessionId id : terminal.sessions) {
+        const auto session = sessions_.find(id);
+        if (session == sessions_.end()) return whose + ": session " + to_string(id) + " has no record";
+        const SimNode* node = world_.site.find(session->second.primary);
+        if (node == nullptr || !node->runs_session(id, session->second.epoch)) {
+            return whose + ": node " + to_string(session->second.primary) + " does not run session " + to_string(id) +
+                   " under epoch " + std::to_string(session->second.epoch);
+        }
+        if (!desktop->window_connected(terminal.id, id, session->second.epoch)) {
+            return whose + ": the window of session " + to_string(id) + " is not connected";
+        }
+    }
+    return {};
+}
+
+std::string Oracle::unserved() const {
+    for (const SimClient* client : world_.present_clients()) {
+        const auto found = std::find_if(terminals_.begin(), terminals_.end(),
+                                        [&](const auto& row) { return row.second.name == client->name(); });
+        if (found == terminals_.end()) return client->name() + " is not defined";
+        if (found->second.state != TerminalState::attached) return client->name() + " is not attached";
+        std::string why = served_by(found->second);
+        if (!why.empty()) return why;
+    }
+    return {};
+}
+
+std::size_t Oracle::served() const {
+    std::size_t count = 0;
+    for (const auto& [id, terminal] : terminals_) {
+        const SimClient* client = world_.client_named(terminal.name);
+        if (client != nullptr && client->present() && served_by(terminal).empty()) ++count;
+    }
+    return count;
+}
+
+std::string Oracle::without_backup() const {
+    for (const auto& [id, terminal] : terminals_) {
+        const SimClient* client = world_.client_named(terminal.name);
+        if (client == nullptr || !client->present()) continue;
+        if (terminal.backups.size() != world_.plan.presentation_backups) {
+            return "the desktop of " + terminal.name + " has " + std::to_string(terminal.backups.size()) + " backups";
+        }
+        for (const NodeId backup : terminal.backups) {
+            const SimNode* node = world_.site.find(backup);
+            if (node == nullptr || !node->desktop_stands_by(id)) {
+                return "node " + to_string(backup) + " does not stand by for the desktop of " + terminal.name;
+            }
+        }
+        for (const SessionId session : terminal.sessions) {
+            const auto record = sessions_.find(session);
+            if (record == sessions_.end()) continue;
+            if (record->second.backups.size() != world_.plan.execution_backups) {
+                return "session " + to_string(session) + " has " + std::to_string(record->second.backups.size()) + " backups";
+            }
+            for (const NodeId backup : record->second.backups) {
+                const SimNode* node = world_.site.find(backup);
+                if (node == nullptr || !node->stands_by(session)) {
+                    return "node " + to_string(backup) + " does not stand by for session " + to_string(session);
+                }
+            }
+        }
+    }
+    return {};
+}
+
+std::string Oracle::leaks() const {
+    for (std::uint32_t host = 0; host < world_.site.hosts().size(); ++host) {
+        if (!world_.site.hypervisor_answers(host)) continue;
+        for (const SimNode* node : world_.site.hosts()[host].nodes) {
+            if (!nodes_.contains(node->id())) return "instance " + to_string(node->id()) + " exists and is in no record";
+        }
+    }
+    for (const auto& [id, record] : nodes_) {
+        const SimNode* node = world_.site.find(id);
+        if (record.kind != NodeKind::instance || record.state == NodeState::creating) continue;
+        if (node == nullptr) return "node " + to_string(id) + " is recorded and was never made";
+        if (world_.site.hypervisor_answers(node->host()) && !node->exists) {
+            return "node " + to_string(id) + " is recorded as existing and does not exist";
+        }
+    }
+    return {};
+}
+
+std::string Oracle::set_aside() const {
+    for (const auto& [name, host] : hosts_) {
+        if (host.maintenance) return "host " + name + " is in maintenance";
+    }
+    for (const auto& [id, node] : nodes_) {
+        if (node.draining && node.state != NodeState::condemned) return "node " + to_string(id) + " is being drained";
+    }
+    return {};
+}
+
+std::string Oracle::unanswered(TimePoint since) const {
+    for (const SimClient* client : world_.present_clients()) {
+        if (client->open_since() < since) return client->name() + " asked and was not answered";
+    }
+    if (world_.oldest_open_wish() < since) return "a wish of the administrator was not answered";
+    return {};
+}
+
+}  // namespace understudy::sim
