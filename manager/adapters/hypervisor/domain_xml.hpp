@@ -1,0 +1,56 @@
+// The libvirt description of one instance, and what can be read back from one. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/ids.hpp"
+
+namespace understudy::manager {
+
+struct DomainDisk {
+    std::string file;
+    std::string format;   ///< "qcow2" or "raw"
+    std::string backing;  ///< read-only base of a qcow2 disk; empty: none
+    bool read_only = false;
+};
+
+/// The mark in a domain's metadata: whose it is, and what must be known to adopt it.
+struct InstanceMark {
+    std::string cluster;
+    std::string host;
+    std::uint16_t door_port = 0;
+    bool operator==(const InstanceMark&) const = default;
+};
+
+struct DomainPlan {
+    NodeId id;
+    std::string type;  ///< "qemu", "kvm" or "test"
+    std::uint32_t vcpus = 1;
+    std::uint32_t memory_mib = 512;
+    std::string kernel;
+    std::string initrd;
+    std::string command_line;
+    std::vector<DomainDisk> disks;  ///< vda, vdb, … in this order
+    std::string console_file;
+    std::string door_address;       ///< where the forwarded port listens
+    InstanceMark mark;
+};
+
+/// "us-17"
+[[nodiscard]] std::string domain_name(NodeId id);
+/// The id in such a name; nothing for other names.
+[[nodiscard]] std::optional<NodeId> node_of_domain(std::string_view name);
+
+[[nodiscard]] std::string escape_xml(std::string_view text);
+[[nodiscard]] std::string domain_xml(const DomainPlan& plan);
+
+inline constexpr const char* kMarkUri = "urn:understudy:instance:1";
+
+/// Reads the mark from the metadata element that libvirt returns for kMarkUri; nothing when it is not one.
+[[nodiscard]] std::optional<InstanceMark> read_mark(const std::string& element);
+
+}  // namespace understudy::manager

@@ -1,0 +1,97 @@
+// See hypervisor_workers.hpp. The port's calls come from the loop's thread.
+#include "manager/adapters/hypervisor/hypervisor_workers.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr int kListAttempts = 5;
+
+}  // namespace
+
+HypervisorWorkers::HypervisorWorkers(std::uint32_t parallel, ArrivalSink sink) : parallel_(parallel), sink_(std::move(sink)) {}
+HypervisorWorkers::~HypervisorWorkers() = default;
+
+void HypervisorWorkers::add_host(const std::string& name, Hypervisor& hypervisor) {
+    Host& host = hosts_[name];
+    host = {name, &hypervisor, std::make_unique<KeyedWorkers>(parallel_)};
+    host.workers->submit(0, Urgency::normal, [this, &host] {
+        const AccelerationVerdict verdict = host.hypervisor->acceleration();
+        sink_(AccelerationKnown{host.name, verdict.acceleration, verdict.reason});
+    });
+}
+
+void HypervisorWorkers::name_host(HostId host, const std::string& name) { names_.insert_or_assign(host, name); }
+
+HypervisorWorkers::Host* HypervisorWorkers::host_of(HostId id) {
+    const auto name = names_.find(id);
+    if (name == names_.end()) return nullptr;
+    const auto host = hosts_.find(name->second);
+    return host == hosts_.end() ? nullptr : &host->second;
+}
+
+void HypervisorWorkers::no_host(OperationId operation, HostId id) {
+    answer(operation, failure(ErrorCode::unavailable, "the configuration has no [[host]] for host " + to_string(id)));
+}
+
+void HypervisorWorkers::answer(OperationId operation, Result<Endpoint> outcome) {
+    const std::lock_guard lock(answering_);
+    ++answered_;
+    sink_(OperationDone{operation, std::move(outcome)});
+}
+
+void HypervisorWorkers::create(const CreateInstance& action) {
+    Host* host = host_of(action.host);
+    if (host == nullptr) return no_host(action.operation, action.host);
+    host->workers->submit(action.instance.value, Urgency::normal, [this, host, action] {
+        answer(action.operation, host->hypervisor->create({action.instance, host->name, action.image, action.vcpus,
+                                                           action.memory_mib, action.slots}));
+    });
+}
+
+void HypervisorWorkers::scrub(const ScrubInstance& action) {
+    Host* host = host_of(action.host);
+    if (host == nullptr) return no_host(action.operation, action.host);
+    host->workers->submit(action.instance.value, Urgency::normal,
+                          [this, host, action] { answer(action.operation, host->hypervisor->scrub(action.instance)); });
+}
+
+void HypervisorWorkers::destroy(const DestroyInstance& action) {
+    Host* host = host_of(action.host);
+    if (host == nullptr) return no_host(action.operation, action.host);
+    host->workers->submit(action.instance.value, Urgency::urgent, [this, host, action] {
+        answer(action.operation, host->hypervisor->destroy(action.instance).map([] { return Endpoint{}; }));
+        // Not urgent any more: the next destruction must not wait for it.
+        host->workers->submit(action.instance.value, Urgency::normal, [host, action] { host->hypervisor->tidy(action.instance); });
+    });
+}
+
+void HypervisorWorkers::fence(const FenceHost& action) {
+    answer(action.operation, failure(ErrorCode::unavailable, "no fence agent is configured for host " + to_string(action.host)));
+}
+
+void HypervisorWorkers::list(const ListInstances& action) {
+    Host* host = host_of(action.host);
+    if (host == nullptr) {
+        sink_(HostListed{action.host, failure(ErrorCode::unavailable, "the configuration has no [[host]] for it")});
+        return;
+    }
+    host->workers->submit(0, Urgency::urgent, [this, host, id = action.host] { answer_list(id, *host); });
+}
+
+void HypervisorWorkers::answer_list(HostId id, Host& host) {
+    for (int attempt = 1;; ++attempt) {
+        std::uint64_t before = 0;
+        {
+            const std::lock_guard lock(answering_);
+            before = answered_;
+        }
+        auto listed = host.hypervisor->list(host.name);
+        const std::lock_guard lock(answering_);
+        if (answered_ != before && attempt < kListAttempts) continue;
+        if (answered_ != before) listed = failure(ErrorCode::unavailable, "too much is changing to list it; asked again later");
+        sink_(HostListed{id, std::move(listed)});
+        return;
+    }
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,193 @@
+// See instance_files.hpp.
+#include "manager/adapters/hypervisor/instance_files.hpp"
+
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <toml++/toml.h>
+
+#include "manager/adapters/config/state_directory.hpp"
+#include "manager/adapters/system/files.hpp"
+#include "manager/adapters/system/run_program.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr std::chrono::seconds kDiskPatience{30};
+constexpr std::size_t kSeedBlock = 65536;
+constexpr const char* kOwnCommandLine = "console=ttyS0 quiet panic=-1 oops=panic";
+
+std::string text_of(const toml::table& table) {
+    std::ostringstream text;
+    text << table << "\n";
+    return text.str();
+}
+
+Result<InstanceFile> parse_instance(const std::string& text, const std::string& path) {
+    try {
+        const toml::table table = toml::parse(text, path);
+        InstanceFile file;
+        const auto number = [&table](const char* name) { return table[name].value_or(std::int64_t{0}); };
+        file.spec.id = NodeId(static_cast<std::uint64_t>(number("node")));
+        file.spec.host = table["host"].value_or(std::string());
+        file.spec.image = table["image"].value_or(std::string());
+        file.spec.vcpus = static_cast<std::uint32_t>(number("vcpus"));
+        file.spec.memory_mib = static_cast<std::uint32_t>(number("memory_mib"));
+        file.spec.slots = static_cast<std::uint32_t>(number("slots"));
+        file.door_port = static_cast<std::uint16_t>(number("door_port"));
+        file.public_key = table["public_key"].value_or(std::string());
+        if (file.spec.id && file.public_key.size() == 40) return file;
+    } catch (const toml::parse_error&) {
+        // Said below.
+    }
+    return failure(ErrorCode::damaged, path + " cannot be read");
+}
+
+/// Whether somebody listens there already, as QEMU would find out.
+bool is_free(const std::string& address, std::uint16_t port) {
+    const UniqueFd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int on = 1;
+    ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_in where{};
+    where.sin_family = AF_INET;
+    where.sin_port = htons(port);
+    // An address of another machine cannot be tried here; its own QEMU will tell.
+    if (::inet_pton(AF_INET, address.c_str(), &where.sin_addr) != 1) return true;
+    if (::bind(probe.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) return errno == EADDRNOTAVAIL;
+    return ::listen(probe.get(), 1) == 0;
+}
+
+}  // namespace
+
+InstanceFiles::InstanceFiles(std::string directory, InstanceOptions options, ManagerContact contact)
+    : directory_(std::move(directory)), options_(std::move(options)), contact_(std::move(contact)) {}
+
+std::string InstanceFiles::path(NodeId id, const std::string& file) const {
+    return directory_ + "/" + to_string(id) + (file.empty() ? "" : "/" + file);
+}
+
+Result<std::string> InstanceFiles::image_file(const std::string& name) const {
+    std::error_code problem;
+    const auto real = std::filesystem::canonical(options_.image_dir + "/" + name, problem);
+    if (!problem) return real.string();
+    return failure(ErrorCode::not_found, "the guest image has no " + options_.image_dir + "/" + name + ": " +
+                                             problem.message() + "; make it with nodes/image/build-image");
+}
+
+Result<std::string> InstanceFiles::command_line() const {
+    auto text = read_file(options_.image_dir + "/kernel-command-line");
+    if (!text && text.error().code == ErrorCode::not_found) return std::string(kOwnCommandLine);
+    if (!text) return text;
+    while (!text->empty() && (text->back() == '\n' || text->back() == ' ')) text->pop_back();
+    return text;
+}
+
+Result<> InstanceFiles::make_disk(const InstanceSpec& spec) const {
+    const auto base = image_file(spec.image + ".img");
+    if (!base) return tl::unexpected(base.error());
+    std::vector<std::string> command{"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", *base, path(spec.id, "disk.qcow2")};
+    if (options_.disk_mib != 0) command.push_back(std::to_string(options_.disk_mib) + "M");
+    auto made = run_program(command, kDiskPatience);
+    if (!made) return tl::unexpected(made.error());
+    return {};
+}
+
+Result<> InstanceFiles::make_seed(const InstanceSpec& spec, const std::string& public_key,
+                                  const std::string& secret_key) const {
+    const toml::table seed{
+        {"node", toml::table{{"id", static_cast<std::int64_t>(spec.id.value)},
+                             {"slots", static_cast<std::int64_t>(spec.slots)},
+                             {"loopback_alias", options_.loopback_alias}}},
+        {"manager", toml::table{{"endpoint", contact_.guest_endpoint}, {"public_key", contact_.public_key}}},
+        {"keys", toml::table{{"public", public_key}, {"secret", secret_key}}},
+    };
+    std::string text = text_of(seed);
+    text.resize((text.size() / kSeedBlock + 1) * kSeedBlock, '\0');
+    return write_file(path(spec.id, "seed.img"), text);
+}
+
+Result<InstanceFile> InstanceFiles::prepare(const InstanceSpec& spec, std::uint16_t door_port) {
+    const CurveKeys keys = make_curve_keys();
+    const InstanceFile file{spec, door_port, keys.public_key};
+    const toml::table record{{"node", static_cast<std::int64_t>(spec.id.value)},
+                             {"host", spec.host},
+                             {"image", spec.image},
+                             {"vcpus", static_cast<std::int64_t>(spec.vcpus)},
+                             {"memory_mib", static_cast<std::int64_t>(spec.memory_mib)},
+                             {"slots", static_cast<std::int64_t>(spec.slots)},
+                             {"door_port", static_cast<std::int64_t>(door_port)},
+                             {"public_key", keys.public_key}};
+    std::error_code ignored;
+    std::filesystem::remove(path(spec.id, "disk.qcow2"), ignored);
+    auto done = make_directory(path(spec.id, {}))
+                    .and_then([&] { return make_disk(spec); })
+                    .and_then([&] { return make_seed(spec, keys.public_key, keys.secret_key); })
+                    .and_then([&] { return write_file(path(spec.id, "instance.toml"), text_of(record)); });
+    if (!done) {
+        static_cast<void>(remove(spec.id));
+        return tl::unexpected(done.error());
+    }
+    return file;
+}
+
+Result<> InstanceFiles::remove(NodeId id) {
+    std::error_code problem;
+    std::filesystem::remove_all(path(id, {}), problem);
+    if (problem) return failure(ErrorCode::failed, "cannot remove " + path(id, {}) + ": " + problem.message());
+    return {};
+}
+
+Result<InstanceFile> InstanceFiles::find(NodeId id) const {
+    const std::string file = path(id, "instance.toml");
+    auto text = read_file(file);
+    if (!text) return tl::unexpected(text.error());
+    return parse_instance(*text, file);
+}
+
+std::vector<InstanceFile> InstanceFiles::load_all(std::vector<std::string>& problems) const {
+    std::vector<InstanceFile> files;
+    std::error_code problem;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_, problem)) {
+        const std::string name = entry.path().filename().string();
+        std::uint64_t number = 0;
+        const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), number);
+        if (bad != std::errc() || end != name.data() + name.size()) continue;
+        auto file = find(NodeId(number));
+        if (file) {
+            files.push_back(std::move(*file));
+        } else if (file.error().code != ErrorCode::not_found) {
+            problems.push_back(file.error().message);
+        }
+    }
+    return files;
+}
+
+Result<std::uint16_t> DoorPorts::take(const std::string& address) {
+    const std::lock_guard lock(mutex_);
+    const unsigned count = static_cast<unsigned>(last_) - first_ + 1;
+    for (unsigned tried = 0; tried < count; ++tried) {
+        const std::uint16_t port = next_;
+        next_ = next_ == last_ ? first_ : static_cast<std::uint16_t>(next_ + 1);
+        if (taken_.contains(port) || !is_free(address, port)) continue;
+        taken_.insert(port);
+        return port;
+    }
+    return failure(ErrorCode::no_capacity, "no free port for a door from " + std::to_string(first_) + " to " +
+                                               std::to_string(last_) + "; widen [instances] door_ports");
+}
+
+void DoorPorts::keep(std::uint16_t port) {
+    const std::lock_guard lock(mutex_);
+    taken_.insert(port);
+}
+
+void DoorPorts::give_back(std::uint16_t port) {
+    const std::lock_guard lock(mutex_);
+    taken_.erase(port);
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,87 @@
+// What an instance has on disk, below STATE/instances/ID/: disk.qcow2 (everything it writes), seed.img
+// (who it is, and its secret key), console.log, instance.toml (what the next manager must know; holds the
+// public key, so that the instance is still admitted after a restart). Any thread; never two for one
+// instance.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "manager/adapters/config/configuration.hpp"
+#include "manager/adapters/hypervisor/hypervisor.hpp"
+#include "protocol/result.hpp"
+
+namespace understudy::manager {
+
+/// One instance.toml.
+struct InstanceFile {
+    InstanceSpec spec;
+    std::uint16_t door_port = 0;
+    std::string public_key;
+};
+
+/// What an instance needs to find the manager.
+struct ManagerContact {
+    std::string guest_endpoint;  ///< as guests reach it
+    std::string public_key;      ///< CURVE, Z85
+};
+
+class InstanceFiles {
+  public:
+    InstanceFiles(std::string directory, InstanceOptions options, ManagerContact contact);
+
+    /// Makes (or makes anew) disk, seed and identity. Precondition: the instance does not run.
+    /// Errors: `failed`; nothing is left behind.
+    [[nodiscard]] Result<InstanceFile> prepare(const InstanceSpec& spec, std::uint16_t door_port);
+
+    /// Everything is gone afterwards, or never was.
+    [[nodiscard]] Result<> remove(NodeId id);
+
+    /// Errors: `not_found`, `damaged`.
+    [[nodiscard]] Result<InstanceFile> find(NodeId id) const;
+
+    /// All that can be read; what cannot is described in `problems`.
+    [[nodiscard]] std::vector<InstanceFile> load_all(std::vector<std::string>& problems) const;
+
+    [[nodiscard]] std::string path(NodeId id, const std::string& file) const;
+    [[nodiscard]] const InstanceOptions& options() const { return options_; }
+
+    /// The image's kernel command line. Errors: `not_found`, when the image is not there, says how to make it.
+    [[nodiscard]] Result<std::string> command_line() const;
+
+    /// The real name of a file of the image: a newer image must not change what an instance runs on.
+    [[nodiscard]] Result<std::string> image_file(const std::string& name) const;
+
+  private:
+    [[nodiscard]] Result<> make_disk(const InstanceSpec& spec) const;
+    [[nodiscard]] Result<> make_seed(const InstanceSpec& spec, const std::string& public_key,
+                                     const std::string& secret_key) const;
+
+    std::string directory_;
+    InstanceOptions options_;
+    ManagerContact contact_;
+};
+
+/// Hands out ports for doors: inside the range, not handed out already, and free at this moment.
+class DoorPorts {
+  public:
+    DoorPorts(std::uint16_t first, std::uint16_t last) : first_(first), last_(last), next_(first) {}
+
+    /// Errors: `no_capacity` names the range.
+    [[nodiscard]] Result<std::uint16_t> take(const std::string& address);
+    /// Marks a port that an instance has already.
+    void keep(std::uint16_t port);
+    void give_back(std::uint16_t port);
+
+  private:
+    std::mutex mutex_;
+    std::uint16_t first_;
+    std::uint16_t last_;
+    std::uint16_t next_;
+    std::set<std::uint16_t> taken_;
+};
+
+}  // namespace understudy::manager

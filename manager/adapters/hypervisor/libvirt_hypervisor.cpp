@@ -1,0 +1,344 @@
+// See libvirt_hypervisor.hpp.
+#include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
+
+#include <chrono>
+#include <thread>
+
+#include <libvirt/virterror.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "manager/adapters/hypervisor/acceleration.hpp"
+#include "manager/adapters/system/files.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr std::chrono::milliseconds kKillPatience{5000};
+constexpr std::chrono::milliseconds kForgetPatience{10000};
+constexpr int kStartAttempts = 3;
+constexpr const char* kEmbeddedUser = "libvirt-qemu";
+
+std::string root_of(const std::string& uri) {
+    const auto at = uri.find("?root=");
+    return at == std::string::npos ? std::string() : uri.substr(at + 6);
+}
+
+/// What a port that somebody took meanwhile looks like in QEMU's words.
+bool says_port_in_use(const std::string& words) {
+    return words.find("host forwarding rule") != std::string::npos || words.find("Address already in use") != std::string::npos;
+}
+
+}  // namespace
+
+LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary&, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink)
+    : options_(std::move(options)), files_(files), ports_(ports), sink_(std::move(sink)), driver_(driver_of(options_.uri)) {}
+
+LibvirtHypervisor::~LibvirtHypervisor() {
+    if (connection_ && lifecycle_ >= 0) virConnectDomainEventDeregisterAny(connection_.get(), lifecycle_);
+}
+
+LibvirtHypervisor::Driver LibvirtHypervisor::driver_of(const std::string& uri) {
+    if (uri.starts_with("qemu:///embed")) return Driver::embedded;
+    if (uri.starts_with("test:")) return Driver::test;
+    return uri.starts_with("qemu:///") ? Driver::local : Driver::remote;
+}
+
+// ---- connection
+
+Result<> LibvirtHypervisor::prepare_embedded_root() const {
+    const std::string root = root_of(options_.uri);
+    if (root.empty()) return failure(ErrorCode::invalid, options_.uri + " names no root: write qemu:///embed?root=DIRECTORY");
+    // The driver looks this account up even though it is told to use another one.
+    if (::geteuid() == 0 && ::getpwnam(kEmbeddedUser) == nullptr) {
+        return failure(ErrorCode::unavailable, std::string("libvirt's QEMU driver wants the account ") + kEmbeddedUser +
+                                                   " to exist; make it with: useradd --system --user-group --no-create-home " + kEmbeddedUser);
+    }
+    std::string settings = "# Written by understudyd at every start.\nstdio_handler = \"file\"\nsecurity_driver = \"none\"\n"
+                           "remember_owner = 0\ncgroup_controllers = []\n";
+    if (::geteuid() == 0) settings += "user = \"root\"\ngroup = \"root\"\n";
+    return make_directory(root + "/etc").and_then([&] { return write_file(root + "/etc/qemu.conf", settings); });
+}
+
+Result<virConnectPtr> LibvirtHypervisor::connect() {
+    const std::lock_guard lock(connecting_);
+    if (connection_ && virConnectIsAlive(connection_.get()) == 1) return connection_.get();
+    if (driver_ == Driver::embedded) {
+        if (auto prepared = prepare_embedded_root(); !prepared) return tl::unexpected(prepared.error());
+    }
+    connection_.reset(virConnectOpen(options_.uri.c_str()));
+    if (!connection_) {
+        return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + options_.uri + ": " + libvirt_words());
+    }
+    virConnectSetKeepAlive(connection_.get(), 2, 3);
+    listen_for_stops(connection_.get());
+    return connection_.get();
+}
+
+void LibvirtHypervisor::listen_for_stops(virConnectPtr connection) {
+    lifecycle_ = virConnectDomainEventRegisterAny(connection, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                  VIR_DOMAIN_EVENT_CALLBACK(&LibvirtHypervisor::on_lifecycle), this, nullptr);
+}
+
+int LibvirtHypervisor::on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* self) {
+    auto* const me = static_cast<LibvirtHypervisor*>(self);
+    const auto id = node_of_domain(virDomainGetName(domain));
+    if (!id || event != VIR_DOMAIN_EVENT_STOPPED) return 0;
+    const std::lock_guard lock(me->watching_);
+    const auto watched = me->watched_.find(*id);
+    // Where the process is watched this comes too late to be of use, and may be about an earlier one.
+    if (watched == me->watched_.end() || watched->second != 0 || me->stopping_.contains(*id)) return 0;
+    me->watched_.erase(watched);
+    me->sink_(InstanceStopped{*id, "libvirt says that " + domain_name(*id) + " stopped (detail " + std::to_string(detail) + ")"});
+    return 0;
+}
+
+// ---- looking
+
+Result<LibvirtHypervisor::Found> LibvirtHypervisor::look_at(Domain domain) const {
+    const std::string name = virDomainGetName(domain.get());
+    const std::string element =
+        take_text(virDomainGetMetadata(domain.get(), VIR_DOMAIN_METADATA_ELEMENT, kMarkUri, VIR_DOMAIN_AFFECT_CURRENT));
+    const auto mark = read_mark(element);
+    if (!mark || mark->cluster != options_.cluster) {
+        return failure(ErrorCode::refused, "the domain " + name + " at " + options_.uri +
+                                               " belongs to somebody else: it carries no mark of this manager, and is left alone");
+    }
+    int state = VIR_DOMAIN_NOSTATE;
+    int reason = 0;
+    virDomainGetState(domain.get(), &state, &reason, 0);
+    const bool running = state != VIR_DOMAIN_SHUTOFF && state != VIR_DOMAIN_CRASHED;
+    return Found{std::move(domain), *mark, running};
+}
+
+Result<std::optional<LibvirtHypervisor::Found>> LibvirtHypervisor::find(virConnectPtr connection, NodeId id) const {
+    Domain domain(virDomainLookupByName(connection, domain_name(id).c_str()));
+    if (!domain && libvirt_code() == VIR_ERR_NO_DOMAIN) return std::optional<Found>();
+    if (!domain) return failure(ErrorCode::unavailable, "cannot look for " + domain_name(id) + " at " + options_.uri + ": " + libvirt_words());
+    auto found = look_at(std::move(domain));
+    if (!found) return tl::unexpected(found.error());
+    if (driver_ == Driver::embedded && has_ended(process_of(id).process)) found->running = false;
+    return std::optional<Found>(std::move(*found));
+}
+
+std::string LibvirtHypervisor::pid_file(NodeId id) const {
+    if (driver_ == Driver::embedded) return root_of(options_.uri) + "/run/qemu/" + domain_name(id) + ".pid";
+    if (options_.uri == "qemu:///system") return "/run/libvirt/qemu/" + domain_name(id) + ".pid";
+    return {};
+}
+
+QemuProcess LibvirtHypervisor::process_of(NodeId id) const {
+    const std::string file = pid_file(id);
+    return file.empty() ? QemuProcess{} : open_qemu_process(file, domain_name(id));
+}
+
+Endpoint LibvirtHypervisor::door_of(const InstanceMark& mark) const {
+    const auto address = options_.door_addresses.find(mark.host);
+    return {address == options_.door_addresses.end() ? "127.0.0.1" : address->second, mark.door_port};
+}
+
+// ---- watching
+
+void LibvirtHypervisor::watch(NodeId id) {
+    QemuProcess process = process_of(id);
+    const std::lock_guard lock(watching_);
+    stopping_.erase(id);
+    const auto [entry, added] = watched_.insert_or_assign(id, process.pid);
+    static_cast<void>(entry);
+    static_cast<void>(added);
+    if (process.process) sink_(ProcessStarted{id, process.pid, std::move(process.process)});
+}
+
+void LibvirtHypervisor::unwatch(NodeId id) {
+    const std::lock_guard lock(watching_);
+    stopping_.insert(id);
+    watched_.erase(id);
+    sink_(ProcessForgotten{id});
+}
+
+// ---- acting
+
+AccelerationVerdict LibvirtHypervisor::acceleration() {
+    const std::lock_guard lock(judging_);
+    if (!verdict_) {
+        if (driver_ == Driver::test) {
+            verdict_ = {"none", "libvirt's test driver runs nothing"};
+        } else if (driver_ == Driver::remote && files_.options().acceleration == Acceleration::automatic) {
+            verdict_ = {"tcg", "KVM cannot be proven from here on a remote host; set acceleration = \"kvm\" where it is known to work"};
+        } else {
+            verdict_ = judge_acceleration(files_, options_.acceleration_file);
+        }
+    }
+    return *verdict_;
+}
+
+Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::uint16_t port) {
+    const auto kernel = files_.image_file("vmlinuz");
+    if (!kernel) return tl::unexpected(kernel.error());
+    const auto initrd = files_.image_file("initramfs.img");
+    if (!initrd) return tl::unexpected(initrd.error());
+    const auto base = files_.image_file(spec.image + ".img");
+    if (!base) return tl::unexpected(base.error());
+    const auto command_line = files_.command_line();
+    if (!command_line) return tl::unexpected(command_line.error());
+    const auto& agent = files_.options().agent_image;
+    if (::access(agent.c_str(), R_OK) != 0) {
+        return failure(ErrorCode::not_found, "there is no disk with the agent at " + agent + "; make it with nodes/image/pack-agent");
+    }
+    const std::string type = acceleration().acceleration;
+    DomainPlan plan;
+    plan.id = spec.id;
+    plan.type = driver_ == Driver::test ? "test" : (type == "kvm" ? "kvm" : "qemu");
+    plan.vcpus = spec.vcpus;
+    plan.memory_mib = spec.memory_mib;
+    plan.kernel = *kernel;
+    plan.initrd = *initrd;
+    plan.command_line = *command_line + " understudy.hostname=" + domain_name(spec.id);
+    plan.disks = {{files_.path(spec.id, "disk.qcow2"), "qcow2", *base, false},
+                  {agent, "raw", {}, true},
+                  {files_.path(spec.id, "seed.img"), "raw", {}, true}};
+    plan.console_file = files_.path(spec.id, "console.log");
+    plan.mark = {options_.cluster, spec.host, port};
+    plan.door_address = door_of(plan.mark).host;
+    return plan;
+}
+
+Result<Endpoint> LibvirtHypervisor::start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port) {
+    const auto plan = plan_for(spec, port);
+    if (!plan) return tl::unexpected(plan.error());
+    const auto file = files_.prepare(spec, port);
+    if (!file) return tl::unexpected(file.error());
+    sink_(IdentityIssued{spec.id, file->public_key});
+    const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), 0));
+    if (!domain) {
+        const std::string words = libvirt_words();
+        return failure(ErrorCode::failed, "cannot start " + domain_name(spec.id) + " on host " + spec.host + ": " + words);
+    }
+    watch(spec.id);
+    return door_of(plan->mark);
+}
+
+Result<Endpoint> LibvirtHypervisor::create(const InstanceSpec& spec) {
+    const auto connection = connect();
+    if (!connection) return tl::unexpected(connection.error());
+    auto found = find(*connection, spec.id);
+    if (!found) return tl::unexpected(found.error());
+    if (*found && (*found)->running) {
+        watch(spec.id);
+        return door_of((*found)->mark);
+    }
+    if (*found && !forgotten_by_libvirt(spec.id)) {
+        return failure(ErrorCode::failed, "libvirt does not let go of the ended " + domain_name(spec.id) + "; tried again later");
+    }
+    for (int attempt = 1;; ++attempt) {
+        const auto address = options_.door_addresses.find(spec.host);
+        const auto port = ports_.take(address == options_.door_addresses.end() ? "127.0.0.1" : address->second);
+        if (!port) return tl::unexpected(port.error());
+        auto door = start(*connection, spec, *port);
+        if (door) return door;
+        ports_.give_back(*port);
+        sink_(IdentityRevoked{spec.id});
+        static_cast<void>(files_.remove(spec.id));
+        if (attempt == kStartAttempts || !says_port_in_use(door.error().message)) return door;
+    }
+}
+
+Result<> LibvirtHypervisor::stop(NodeId id, const Found& found) {
+    const QemuProcess qemu = process_of(id);
+    if (qemu.process) {
+        if (end_process(qemu.process, kKillPatience)) return {};
+        return failure(ErrorCode::failed, "process " + std::to_string(qemu.pid) + " of " + domain_name(id) +
+                                              " was killed and does not end (is its disk or host stuck?)");
+    }
+    if (virDomainDestroy(found.domain.get()) == 0 || libvirt_code() == VIR_ERR_NO_DOMAIN ||
+        libvirt_code() == VIR_ERR_OPERATION_INVALID) {
+        return {};
+    }
+    return failure(ErrorCode::failed, "cannot stop " + domain_name(id) + ": " + libvirt_words());
+}
+
+bool LibvirtHypervisor::forgotten_by_libvirt(NodeId id) {
+    const auto connection = connect();
+    if (!connection) return false;
+    const auto limit = std::chrono::steady_clock::now() + kForgetPatience;
+    while (std::chrono::steady_clock::now() < limit) {
+        const Domain domain(virDomainLookupByName(*connection, domain_name(id).c_str()));
+        if (!domain) return libvirt_code() == VIR_ERR_NO_DOMAIN;
+        virDomainDestroy(domain.get());
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+}
+
+Result<Endpoint> LibvirtHypervisor::scrub(NodeId id) {
+    const auto connection = connect();
+    if (!connection) return tl::unexpected(connection.error());
+    const auto file = files_.find(id);
+    if (!file) return failure(ErrorCode::not_found, "nothing is known about " + domain_name(id) + " that it could be made anew from: " + file.error().message);
+    auto found = find(*connection, id);
+    if (!found) return tl::unexpected(found.error());
+    unwatch(id);
+    sink_(IdentityRevoked{id});
+    if (*found) {
+        if (auto stopped = stop(id, **found); !stopped) return tl::unexpected(stopped.error());
+        if (!forgotten_by_libvirt(id)) return failure(ErrorCode::failed, "libvirt does not let go of " + domain_name(id) + " after it was stopped");
+    }
+    return start(*connection, file->spec, file->door_port);
+}
+
+Result<> LibvirtHypervisor::destroy(NodeId id) {
+    const auto connection = connect();
+    if (!connection) return tl::unexpected(connection.error());
+    auto found = find(*connection, id);
+    if (!found) return tl::unexpected(found.error());
+    if (*found) {
+        if (auto stopped = stop(id, **found); !stopped) return stopped;
+    }
+    {
+        const std::lock_guard lock(watching_);
+        watched_.erase(id);
+    }
+    if (const auto file = files_.find(id)) ports_.give_back(file->door_port);
+    sink_(IdentityRevoked{id});
+    return files_.remove(id);
+}
+
+void LibvirtHypervisor::tidy(NodeId id) {
+    if (!forgotten_by_libvirt(id)) sink_(Remark{false, "libvirt still lists " + domain_name(id) + ", which has ended"});
+}
+
+Result<std::vector<ListedInstance>> LibvirtHypervisor::list(const std::string& host) {
+    const auto connection = connect();
+    if (!connection) return tl::unexpected(connection.error());
+    virDomainPtr* handles = nullptr;
+    const int count = virConnectListAllDomains(*connection, &handles, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    if (count < 0) return failure(ErrorCode::unavailable, "cannot list what runs at " + options_.uri + ": " + libvirt_words());
+    std::vector<Domain> domains(handles, handles + count);
+    std::free(handles);
+    std::vector<ListedInstance> listed;
+    for (Domain& domain : domains) {
+        const auto id = node_of_domain(virDomainGetName(domain.get()));
+        if (!id) continue;
+        const auto found = look_at(std::move(domain));
+        if (!found || found->mark.host != host || !found->running) continue;
+        if (driver_ == Driver::embedded) {
+            // libvirt lists an ended process until it has cleaned up behind it.
+            const QemuProcess qemu = process_of(*id);
+            if (!qemu.process) continue;
+            ports_.keep(found->mark.door_port);
+            const std::lock_guard lock(watching_);
+            const auto watched = watched_.find(*id);
+            if ((watched == watched_.end() || watched->second != qemu.pid) && !stopping_.contains(*id)) {
+                watched_.insert_or_assign(*id, qemu.pid);
+                sink_(ProcessStarted{*id, qemu.pid, duplicate(qemu.process)});
+            }
+        } else {
+            const std::lock_guard lock(watching_);
+            if (!stopping_.contains(*id)) watched_.try_emplace(*id, 0);
+        }
+        listed.push_back({*id, true, door_of(found->mark)});
+    }
+    return listed;
+}
+
+}  // namespace understudy::manager

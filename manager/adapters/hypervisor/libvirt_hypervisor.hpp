@@ -1,0 +1,88 @@
+// Instances through libvirt, at any URI: the in-process QEMU driver (qemu:///embed, the default: no daemon),
+// a local or a remote libvirtd, and the test driver for contract tests. Several hosts may share one URI and
+// so one of these. Any thread.
+//
+// An instance is a transient domain "us-ID" with our mark in its metadata; what does not carry the mark is
+// never touched. On this machine its process is watched and ended directly (a pidfd says within a
+// millisecond what libvirt says after a second); elsewhere libvirt's events and words count.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "manager/adapters/hypervisor/domain_xml.hpp"
+#include "manager/adapters/hypervisor/hypervisor.hpp"
+#include "manager/adapters/hypervisor/instance_files.hpp"
+#include "manager/adapters/hypervisor/libvirt_library.hpp"
+#include "manager/adapters/hypervisor/qemu_process.hpp"
+#include "manager/runtime/arrivals.hpp"
+
+namespace understudy::manager {
+
+struct LibvirtOptions {
+    std::string uri;
+    std::string cluster;                             ///< the mark
+    std::string acceleration_file;                   ///< where a verdict is remembered
+    std::map<std::string, std::string> door_addresses;  ///< host name → address of its doors
+};
+
+class LibvirtHypervisor : public Hypervisor {
+  public:
+    /// The library, the files and the ports outlive this. What is in `files` already keeps its port.
+    LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary& library, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink);
+    ~LibvirtHypervisor() override;
+
+    [[nodiscard]] Result<Endpoint> create(const InstanceSpec& spec) override;
+    [[nodiscard]] Result<Endpoint> scrub(NodeId id) override;
+    [[nodiscard]] Result<> destroy(NodeId id) override;
+    void tidy(NodeId id) override;
+    [[nodiscard]] Result<std::vector<ListedInstance>> list(const std::string& host) override;
+    [[nodiscard]] AccelerationVerdict acceleration() override;
+
+  private:
+    enum class Driver : std::uint8_t { embedded, local, remote, test };
+    struct Found {
+        Domain domain;
+        InstanceMark mark;
+        bool running = false;
+    };
+
+    [[nodiscard]] static Driver driver_of(const std::string& uri);
+    [[nodiscard]] Result<virConnectPtr> connect();
+    [[nodiscard]] Result<> prepare_embedded_root() const;
+    void listen_for_stops(virConnectPtr connection);
+    static int on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* self);
+
+    /// Nothing: there is no such domain. Errors: `unavailable`, `refused` (it is a stranger's).
+    [[nodiscard]] Result<std::optional<Found>> find(virConnectPtr connection, NodeId id) const;
+    [[nodiscard]] Result<Found> look_at(Domain domain) const;
+    [[nodiscard]] Result<Endpoint> start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port);
+    [[nodiscard]] Result<DomainPlan> plan_for(const InstanceSpec& spec, std::uint16_t port);
+    /// Success: it does not run any more. libvirt may still list it.
+    [[nodiscard]] Result<> stop(NodeId id, const Found& found);
+    [[nodiscard]] bool forgotten_by_libvirt(NodeId id);
+    [[nodiscard]] std::string pid_file(NodeId id) const;
+    [[nodiscard]] QemuProcess process_of(NodeId id) const;
+    void watch(NodeId id);
+    void unwatch(NodeId id);
+    [[nodiscard]] Endpoint door_of(const InstanceMark& mark) const;
+
+    LibvirtOptions options_;
+    InstanceFiles& files_;
+    DoorPorts& ports_;
+    ArrivalSink sink_;
+    Driver driver_;
+    std::mutex connecting_;
+    Connection connection_;
+    int lifecycle_ = -1;
+    std::mutex judging_;
+    std::optional<AccelerationVerdict> verdict_;
+    std::mutex watching_;
+    std::map<NodeId, std::int64_t> watched_;  ///< pid, or 0 where there is none to be seen
+    std::set<NodeId> stopping_;               ///< on purpose: its end is no event
+};
+
+}  // namespace understudy::manager

@@ -1,0 +1,45 @@
+// See qemu_process.hpp.
+#include "manager/adapters/hypervisor/qemu_process.hpp"
+
+#include <csignal>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "manager/adapters/system/files.hpp"
+
+namespace understudy::manager {
+
+QemuProcess open_qemu_process(const std::string& pid_file, const std::string& domain) {
+    const auto text = read_file(pid_file);
+    const std::int64_t pid = text ? std::strtoll(text->c_str(), nullptr, 10) : 0;
+    if (pid <= 1) return {};
+    UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0u)));
+    if (!process || has_ended(process)) return {};
+    // Looked at only now: from here on the number cannot change its owner unnoticed.
+    const auto command = read_file("/proc/" + std::to_string(pid) + "/cmdline");
+    if (!command || command->find("guest=" + domain + ",") == std::string::npos) return {};
+    return {pid, std::move(process)};
+}
+
+UniqueFd duplicate(const UniqueFd& descriptor) { return UniqueFd(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 0)); }
+
+bool has_ended(const UniqueFd& process) {
+    pollfd waiting{process.get(), POLLIN, 0};
+    return ::poll(&waiting, 1, 0) > 0;
+}
+
+bool end_process(const UniqueFd& process, std::chrono::milliseconds patience) {
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0u);
+    pollfd waiting{process.get(), POLLIN, 0};
+    if (::poll(&waiting, 1, static_cast<int>(patience.count())) <= 0) return false;
+    siginfo_t end{};
+    ::waitid(P_PIDFD, static_cast<id_t>(process.get()), &end, WEXITED | WNOHANG);
+    return true;
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,302 @@
+// See router.hpp.
+#include "manager/adapters/wire/router.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <zmq.hpp>
+
+#include "manager/adapters/wire/key_list.hpp"
+#include "manager/adapters/wire/role_rules.hpp"
+#include "protocol/codec.hpp"
+#include "protocol/limits.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr const char* kZapAddress = "inproc://zeromq.zap.01";
+constexpr const char* kMonitorAddress = "inproc://router-monitor";
+constexpr int kHandshakeMs = 5000;
+constexpr int kHeartbeatMs = 1000;
+constexpr int kHeartbeatTimeoutMs = 3000;
+constexpr int kBacklog = 1024;
+
+/// One connection that has said something.
+struct Connection {
+    std::string routing;   ///< as libzmq names it; never used twice
+    std::string key;       ///< Z85, proven by its handshake
+    int descriptor = -1;
+    std::uint64_t ordinal = 0;  ///< rises with every new connection
+    ClientId client;       ///< of a terminal, an operator or a gateway
+    NodeId node;           ///< of an agent, at its last message
+    bool complained = false;
+};
+
+}  // namespace
+
+struct Router::Sockets {
+    explicit Sockets(const RouterOptions& given) : options(given) {}
+
+    void open() {
+        handler.set(zmq::sockopt::linger, 0);
+        handler.bind(kZapAddress);
+        router.set(zmq::sockopt::linger, 0);
+        router.set(zmq::sockopt::curve_server, true);
+        router.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
+        router.set(zmq::sockopt::zap_domain, kZapDomain);
+        router.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::kMessageBytes));
+        router.set(zmq::sockopt::handshake_ivl, kHandshakeMs);
+        router.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
+        router.set(zmq::sockopt::heartbeat_timeout, kHeartbeatTimeoutMs);
+        router.set(zmq::sockopt::heartbeat_ttl, kHeartbeatTimeoutMs);
+        router.set(zmq::sockopt::backlog, kBacklog);
+        router.set(zmq::sockopt::sndhwm, options.high_water_messages);
+        router.set(zmq::sockopt::rcvhwm, options.high_water_messages);
+        if (zmq_socket_monitor(router.handle(), kMonitorAddress,
+                               ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED) != 0) {
+            throw zmq::error_t();
+        }
+        monitor.set(zmq::sockopt::linger, 0);
+        monitor.connect(kMonitorAddress);
+        router.bind(options.listen);
+        endpoint = router.get(zmq::sockopt::last_endpoint);
+    }
+
+    // ---- what the monitor says
+
+    void read_monitor() {
+        zmq::message_t head;
+        while (monitor.recv(head, zmq::recv_flags::dontwait)) {
+            std::uint16_t kind = 0;
+            std::int32_t descriptor = 0;
+            std::memcpy(&kind, head.data(), sizeof kind);
+            std::memcpy(&descriptor, head.data<char>() + sizeof kind, sizeof descriptor);
+            zmq::message_t address;
+            if (head.more()) static_cast<void>(monitor.recv(address, zmq::recv_flags::none));
+            if (kind == ZMQ_EVENT_ACCEPTED) {
+                // A descriptor that is used again was closed before, whatever is still queued.
+                closed(descriptor);
+                open_descriptors.insert(descriptor);
+            } else if (kind == ZMQ_EVENT_DISCONNECTED) {
+                open_descriptors.erase(descriptor);
+                closed(descriptor);
+            }
+        }
+        figures.connections = open_descriptors.size();
+    }
+
+    void closed(int descriptor) {
+        const auto found = by_descriptor.find(descriptor);
+        if (found == by_descriptor.end()) return;
+        const std::string routing = found->second;
+        by_descriptor.erase(found);
+        forget(routing);
+    }
+
+    void forget(const std::string& routing) {
+        const auto found = connections.find(routing);
+        if (found == connections.end()) return;
+        const Connection connection = found->second;
+        connections.erase(found);
+        if (connection.client) {
+            clients.erase(connection.client);
+            events.emplace_back(ClientLost{connection.client});
+        }
+        const auto newest = nodes.find(connection.node);
+        if (newest != nodes.end() && newest->second == routing) {
+            nodes.erase(newest);
+            events.emplace_back(NodeLost{connection.node});
+        }
+    }
+
+    // ---- what peers say
+
+    /// The connection a message came on; made at its first message.
+    Connection& connection_of(const std::string& routing, zmq::message_t& payload) {
+        const auto found = connections.find(routing);
+        if (found != connections.end()) return found->second;
+        // The monitor is read first: it knows of this connection by now, and of everything that was closed
+        // before its descriptor could be used again.
+        read_monitor();
+        Connection connection;
+        connection.routing = routing;
+        connection.key = payload.gets("User-Id");
+        connection.descriptor = zmq_msg_get(payload.handle(), ZMQ_SRCFD);
+        connection.ordinal = ++last_ordinal;
+        closed(connection.descriptor);
+        by_descriptor.insert_or_assign(connection.descriptor, routing);
+        return connections.emplace(routing, std::move(connection)).first->second;
+    }
+
+    /// False: nothing waits.
+    bool receive() {
+        zmq::message_t routing;
+        if (!router.recv(routing, zmq::recv_flags::dontwait)) return false;
+        zmq::message_t payload;
+        bool whole = routing.more() && router.recv(payload, zmq::recv_flags::none).has_value();
+        while (whole && payload.more()) {  // one frame is a message; more are none
+            whole = false;
+            zmq::message_t extra;
+            while (router.recv(extra, zmq::recv_flags::none) && extra.more()) {
+            }
+        }
+        ++figures.messages_in;
+        Connection& connection = connection_of(routing.to_string(), payload);
+        const PeerIdentity* who = keys.find(connection.key);
+        if (who == nullptr) {
+            ++figures.out_of_role;  // its key was revoked while it was connected
+        } else if (!whole) {
+            refuse(connection, *who, ErrorCode::invalid, "a message of more than one frame");
+        } else if (auto envelope = decode({payload.data<std::uint8_t>(), payload.size()}); !envelope) {
+            ++figures.undecodable;
+            refuse(connection, *who, envelope.error().code, envelope.error().message);
+        } else if (const std::string refusal = refusal_of(*who, envelope->message); !refusal.empty()) {
+            ++figures.out_of_role;
+            refuse(connection, *who, ErrorCode::refused, refusal);
+        } else {
+            accept(connection, *who, std::move(envelope->message));
+        }
+        drop_if_closed(connection);
+        return true;
+    }
+
+    void accept(Connection& connection, const PeerIdentity& who, Message message) {
+        if (who.role == PeerRole::agent) {
+            if (!who.node) {
+                refuse(connection, who, ErrorCode::unavailable, "node \"" + who.name + "\" is not enrolled yet; say it again");
+                return;
+            }
+            take_over(connection, who.node);
+            events.emplace_back(NodeMessage{who.node, std::move(message)});
+            return;
+        }
+        if (!connection.client) {
+            connection.client = ClientId(++last_client);
+            clients.emplace(connection.client, connection.routing);
+        }
+        events.emplace_back(ClientMessage{connection.client, who.name, std::move(message)});
+    }
+
+    /// The newest connection under a node's key is the one that is answered.
+    void take_over(Connection& connection, NodeId node) {
+        connection.node = node;
+        const auto [entry, added] = nodes.try_emplace(node, connection.routing);
+        if (added || entry->second == connection.routing) return;
+        const auto other = connections.find(entry->second);
+        if (other == connections.end() || other->second.ordinal < connection.ordinal) entry->second = connection.routing;
+    }
+
+    void refuse(Connection& connection, const PeerIdentity& who, ErrorCode code, const std::string& why) {
+        PeerRole role = who.role;
+        send_to(connection.routing, refusal_for(role, static_cast<std::uint32_t>(code), why));
+        if (connection.complained) return;
+        connection.complained = true;
+        events.emplace_back(PeerOddity{std::string(to_string(role)) + " \"" + who.name + "\": " + why});
+    }
+
+    /// A message may be read after its connection was closed; then nothing will say so again.
+    void drop_if_closed(const Connection& connection) {
+        if (open_descriptors.contains(connection.descriptor)) return;
+        closed(connection.descriptor);
+    }
+
+    // ---- what is said to peers
+
+    void send_to(const std::string& routing, const Message& message) {
+        const Bytes bytes = encode({incarnation, ++sequence, message});
+        const bool addressed = router.send(zmq::buffer(routing), zmq::send_flags::sndmore | zmq::send_flags::dontwait).has_value();
+        if (addressed) static_cast<void>(router.send(zmq::buffer(bytes), zmq::send_flags::dontwait));
+        ++figures.messages_out;
+    }
+
+    RouterOptions options;
+    zmq::context_t context{1};
+    zmq::socket_t handler{context, zmq::socket_type::rep};
+    zmq::socket_t router{context, zmq::socket_type::router};
+    zmq::socket_t monitor{context, zmq::socket_type::pair};
+    std::string endpoint;
+    KeyList keys;
+    PeerFigures figures;
+    std::uint64_t incarnation = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t last_ordinal = 0;
+    std::uint64_t last_client = 0;
+    std::deque<PeerEvent> events;
+    std::unordered_map<std::string, Connection> connections;  ///< by routing id
+    std::unordered_map<int, std::string> by_descriptor;
+    std::unordered_set<int> open_descriptors;
+    std::unordered_map<NodeId, std::string> nodes;            ///< newest connection
+    std::unordered_map<ClientId, std::string> clients;
+};
+
+Router::Router(std::unique_ptr<Sockets> sockets) : sockets_(std::move(sockets)) {}
+Router::~Router() = default;
+
+Result<std::unique_ptr<Router>> Router::open(const RouterOptions& options) {
+    try {
+        auto sockets = std::make_unique<Sockets>(options);
+        sockets->open();
+        return std::unique_ptr<Router>(new Router(std::move(sockets)));
+    } catch (const zmq::error_t& error) {
+        const auto code = error.num() == EINVAL ? ErrorCode::invalid : ErrorCode::unavailable;
+        return failure(code, "cannot listen at " + options.listen + ": " + error.what() +
+                                 "; choose another address with [manager] listen, or end the program that has it");
+    }
+}
+
+const std::string& Router::endpoint() const { return sockets_->endpoint; }
+
+void Router::wait(std::chrono::milliseconds limit, std::span<const int> others) {
+    if (!sockets_->events.empty()) limit = std::chrono::milliseconds(0);
+    std::vector<zmq::pollitem_t> items = {{sockets_->router.handle(), 0, ZMQ_POLLIN, 0},
+                                          {sockets_->monitor.handle(), 0, ZMQ_POLLIN, 0},
+                                          {sockets_->handler.handle(), 0, ZMQ_POLLIN, 0}};
+    for (const int other : others) items.push_back({nullptr, other, ZMQ_POLLIN, 0});
+    try {
+        zmq::poll(items, limit);
+    } catch (const zmq::error_t&) {
+        // Interrupted: whoever called looks at everything anyway.
+    }
+    sockets_->read_monitor();
+    sockets_->figures.denied +=
+        sockets_->keys.answer(sockets_->handler, sockets_->open_descriptors.size() <= sockets_->options.most_connections);
+}
+
+std::optional<PeerEvent> Router::take() {
+    while (sockets_->events.empty()) {
+        if (!sockets_->receive()) return std::nullopt;
+    }
+    PeerEvent event = std::move(sockets_->events.front());
+    sockets_->events.pop_front();
+    return event;
+}
+
+void Router::send(NodeId to, const Message& message) {
+    const auto found = sockets_->nodes.find(to);
+    if (found == sockets_->nodes.end()) {
+        ++sockets_->figures.unreachable;
+        return;
+    }
+    sockets_->send_to(found->second, message);
+}
+
+void Router::send(ClientId to, const Message& message) {
+    const auto found = sockets_->clients.find(to);
+    if (found == sockets_->clients.end()) {
+        ++sockets_->figures.unreachable;
+        return;
+    }
+    sockets_->send_to(found->second, message);
+}
+
+void Router::admit(const std::string& key, const PeerIdentity& identity) { sockets_->keys.admit(key, identity); }
+void Router::revoke(const std::string& key) { sockets_->keys.revoke(key); }
+void Router::set_incarnation(std::uint64_t incarnation) { sockets_->incarnation = incarnation; }
+const PeerFigures& Router::figures() const { return sockets_->figures; }
+
+}  // namespace understudy::manager

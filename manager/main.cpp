@@ -1,0 +1,223 @@
+// understudyd: reads the configuration, puts the parts together, and lets the loop run until a signal comes.
+// The only place that knows all adapters.
+#include <sys/prctl.h>
+
+#include <csignal>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <sodium.h>
+
+#include "manager/adapters/config/configuration.hpp"
+#include "manager/adapters/config/state_directory.hpp"
+#include "manager/adapters/hypervisor/hypervisor_workers.hpp"
+#include "manager/adapters/hypervisor/instance_files.hpp"
+#include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
+#include "manager/adapters/store/open_store.hpp"
+#include "manager/adapters/store/store_worker.hpp"
+#include "manager/adapters/system/files.hpp"
+#include "manager/adapters/system/log.hpp"
+#include "manager/adapters/system/signals.hpp"
+#include "manager/adapters/wire/router.hpp"
+#include "manager/runtime/loop.hpp"
+
+namespace {
+
+using namespace understudy;
+using namespace understudy::manager;
+
+constexpr int kExitFailed = 1;
+constexpr int kExitConfiguration = 2;
+constexpr int kExitSuperseded = 3;
+constexpr std::chrono::seconds kSettlePatience{5};
+
+int complain(const Error& error, int code) {
+    std::cerr << error.message << '\n';
+    return code;
+}
+
+int run_init(const std::string& path) {
+    const auto directory = make_state_directory(path);
+    if (!directory) return complain(directory.error(), kExitFailed);
+    std::cout << "state directory: " << directory->path << "\nmanager's public key: " << directory->keys.public_key
+              << "\n\nNext: name the directory in a configuration,\n\n    [manager]\n    state_dir = \"" << directory->path
+              << "\"\n\nenter the public key of every client under [[peer]], and start\n\n"
+                 "    understudyd --config FILE\n\nClients are given the manager's public key as manager_key.\n";
+    return 0;
+}
+
+/// The port of the last run is wanted again: instances that go on know it.
+std::string wished_endpoint(const Configuration& configuration) {
+    const std::string& listen = configuration.manager.listen;
+    if (!listen.ends_with(":0")) return listen;
+    auto last = read_file(configuration.manager.state_dir + "/endpoint");
+    if (!last) return listen;
+    while (!last->empty() && last->back() == '\n') last->pop_back();
+    const std::string host = listen.substr(0, listen.rfind(':'));
+    return last->starts_with(host + ":") ? *last : listen;
+}
+
+Result<std::unique_ptr<Router>> open_router(const Configuration& configuration, const StateDirectory& directory) {
+    RouterOptions options;
+    options.listen = wished_endpoint(configuration);
+    options.keys = directory.keys;
+    auto router = Router::open(options);
+    if (!router && options.listen != configuration.manager.listen) {
+        options.listen = configuration.manager.listen;
+        router = Router::open(options);
+    }
+    if (!router) return router;
+    if (auto written = write_file(directory.path + "/endpoint", (*router)->endpoint() + "\n", 0644); !written) {
+        return tl::unexpected(written.error());
+    }
+    return router;
+}
+
+std::string guest_endpoint(const Configuration& configuration, const std::string& endpoint) {
+    if (!configuration.instances.guest_manager.empty()) return configuration.instances.guest_manager;
+    return "tcp://" + configuration.instances.loopback_alias + endpoint.substr(endpoint.rfind(':'));
+}
+
+std::vector<Wish> wishes_of(const Configuration& configuration) {
+    std::vector<Wish> wishes;
+    for (const HostOptions& host : configuration.hosts) wishes.emplace_back(DefineHost{host.record});
+    for (const PoolRecord& pool : configuration.pools) wishes.emplace_back(DefinePool{pool});
+    for (const ProfileRecord& profile : configuration.profiles) wishes.emplace_back(DefineProfile{profile});
+    for (const DefineTerminal& terminal : configuration.terminals) wishes.emplace_back(terminal);
+    for (const PeerOptions& peer : configuration.peers) {
+        if (peer.identity.role == PeerRole::agent) wishes.emplace_back(peer.enrolment);
+    }
+    return wishes;
+}
+
+/// Hypervisors, shared by hosts with one URI, and the workers in front of them.
+class Hypervisors {
+  public:
+    Hypervisors(const Configuration& configuration, const StateDirectory& directory, const std::string& endpoint, ArrivalSink sink)
+        : files_(directory.path + "/instances", configuration.instances,
+                 {guest_endpoint(configuration, endpoint), directory.keys.public_key}),
+          ports_(configuration.instances.first_door_port, configuration.instances.last_door_port),
+          workers_(configuration.settings.parallel_creations, sink) {
+        std::map<std::string, std::map<std::string, std::string>> addresses;
+        for (const HostOptions& host : configuration.hosts) addresses[host.record.uri][host.record.name] = host.address;
+        for (const auto& [uri, of_hosts] : addresses) {
+            LibvirtOptions options{uri, directory.cluster, directory.path + "/acceleration.toml", of_hosts};
+            by_uri_.emplace(uri, std::make_unique<LibvirtHypervisor>(options, library_, files_, ports_, sink));
+        }
+        for (const HostOptions& host : configuration.hosts) workers_.add_host(host.record.name, *by_uri_.at(host.record.uri));
+    }
+
+    /// Keys of instances that may be running, from the manager before this one.
+    std::map<NodeId, std::string> known_keys(const LogSink& log) {
+        std::vector<std::string> problems;
+        std::map<NodeId, std::string> keys;
+        for (const InstanceFile& file : files_.load_all(problems)) {
+            keys.emplace(file.spec.id, file.public_key);
+            ports_.keep(file.door_port);
+        }
+        for (const std::string& problem : problems) log(LogWeight::warning, problem);
+        return keys;
+    }
+
+    HypervisorPort& port() { return workers_; }
+
+  private:
+    LibvirtLibrary library_;
+    InstanceFiles files_;
+    DoorPorts ports_;
+    std::map<std::string, std::unique_ptr<LibvirtHypervisor>> by_uri_;
+    HypervisorWorkers workers_;  // last: its threads end first
+};
+
+void admit_peers(const Configuration& configuration, PeersPort& peers, LoopOptions& options) {
+    for (const PeerOptions& peer : configuration.peers) {
+        if (peer.identity.role == PeerRole::agent) {
+            options.enrolled.emplace_back(peer.key, peer.identity);
+        } else {
+            peers.admit(peer.key, peer.identity);
+        }
+    }
+}
+
+int run_until_signal(Loop& loop, const UniqueFd& signals, const LogSink& log) {
+    const std::array<int, 1> others{signals.get()};
+    for (;;) {
+        loop.turn(std::chrono::seconds(1), others);
+        if (loop.fatal()) {
+            log(LogWeight::alarm, loop.fatal()->message);
+            return kExitSuperseded;
+        }
+        const int signal = next_signal(signals);
+        if (signal == 0 || signal == SIGHUP) continue;
+        log(LogWeight::notice, std::string("ends, asked to by ") + ::strsignal(signal) + "; instances go on");
+        loop.settle(kSettlePatience);
+        return 0;
+    }
+}
+
+int run_manager(const Configuration& configuration) {
+    const UniqueFd signals = take_over_signals();
+    // QEMU processes that are orphaned by libvirt become ours: an ended one is reaped at once, and libvirt
+    // does not wait for process 1 to do it.
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const auto directory = load_state_directory(configuration.manager.state_dir);
+    if (!directory) return complain(directory.error(), kExitConfiguration);
+    const auto lock = lock_file(directory->path + "/lock");
+    if (!lock) return complain(lock.error(), kExitFailed);
+    const auto log = open_log(configuration.manager.log_level, configuration.manager.log_file);
+    if (!log) return complain(log.error(), kExitConfiguration);
+
+    auto opened = open_store(directory->path + "/store.db", configuration.settings);
+    if (!opened) return complain(opened.error(), kExitFailed);
+    for (const std::string& alarm : opened->alarms) (*log)(LogWeight::alarm, alarm);
+
+    auto router = open_router(configuration, *directory);
+    if (!router) return complain(router.error(), kExitFailed);
+    (*log)(LogWeight::notice, "listens at " + (*router)->endpoint());
+
+    Mailbox<Arrival> mailbox;
+    const ArrivalSink sink = [&mailbox](Arrival arrival) { mailbox.push(std::move(arrival)); };
+    TicketSealer sealer(directory->ticket_keys);
+    StoreWorker store(std::move(opened->store), sink);
+    Hypervisors hypervisors(configuration, *directory, (*router)->endpoint(), sink);
+
+    LoopOptions options;
+    options.version = UNDERSTUDY_VERSION;
+    options.alarms = opened->alarms;
+    randombytes_buf(&options.writer, sizeof options.writer);
+    options.instance_keys = hypervisors.known_keys(*log);
+    admit_peers(configuration, **router, options);
+    Loop loop({store, sealer, hypervisors.port(), **router, mailbox, *log}, options, std::move(opened->core), opened->head);
+    loop.start(wishes_of(configuration));
+    return run_until_signal(loop, signals, *log);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    CLI::App program{"Node manager: keeps people's applications on their screens while machines fail"};
+    std::string file;
+    bool check = false;
+    program.add_option("--config", file, "configuration file");
+    program.add_flag("--check", check, "read and check the configuration, then end");
+    program.set_version_flag("--version", UNDERSTUDY_VERSION);
+    std::string directory;
+    CLI::App* const init = program.add_subcommand("init", "make a state directory: keys and identity");
+    init->add_option("--dir", directory, "directory to make")->required();
+    CLI11_PARSE(program, count, words);
+
+    if (*init) return run_init(directory);
+    if (file.empty()) return complain({ErrorCode::invalid, "understudyd: name a configuration with --config FILE (see --help)"}, kExitConfiguration);
+    const auto configuration = load_configuration(file);
+    if (!configuration) return complain(configuration.error(), kExitConfiguration);
+    if (check) {
+        std::cout << file << ": ok (" << configuration->hosts.size() << " hosts, " << configuration->pools.size() << " pools, "
+                  << configuration->profiles.size() << " profiles, " << configuration->terminals.size() << " terminals, "
+                  << configuration->peers.size() << " peers)\n";
+        return 0;
+    }
+    return run_manager(*configuration);
+}

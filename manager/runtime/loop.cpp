@@ -1,0 +1,293 @@
+// See loop.hpp.
+#include "manager/runtime/loop.hpp"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+#include "manager/runtime/verbs.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr int kPeerEventsPerTurn = 20000;  ///< a flood must not keep the core from its deadlines
+constexpr Duration kPushInterval{100'000};
+constexpr Duration kBreathInterval{1'000'000};  ///< when nothing but heartbeats came
+constexpr int kPushShare = 20;             ///< making views takes at most this part of the time
+constexpr Duration kWatchFor{90'000'000};  ///< a watcher repeats itself every 30 s
+constexpr Duration kReapInterval{500'000};
+constexpr std::size_t kMostWatchers = 256;
+
+std::int64_t microseconds(clockid_t clock) {
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
+}
+
+PeerIdentity instance_identity(NodeId node) { return {PeerRole::agent, "us-" + to_string(node), node, {}}; }
+
+}  // namespace
+
+Moment Loop::read_clock() {
+    return {TimePoint(Duration(microseconds(CLOCK_MONOTONIC))), microseconds(CLOCK_REALTIME) / 1000};
+}
+
+Loop::Loop(LoopParts parts, LoopOptions options, Core core, StoreHead loaded)
+    : parts_(std::move(parts)),
+      options_(std::move(options)),
+      core_(std::move(core)),
+      outlet_(core_, parts_.peers, parts_.hypervisors, parts_.log),
+      dispatcher_(options_.dispatcher, loaded, options_.writer, parts_.store, parts_.sealer, outlet_) {
+    extras_.version = options_.version;
+    extras_.alarms = options_.alarms;
+    for (const auto& [node, key] : options_.instance_keys) admit_instance(node, key);
+}
+
+void Loop::start(const std::vector<Wish>& wishes) {
+    const Moment now = read_clock();
+    Step step = core_.start(now);
+    parts_.peers.set_incarnation(core_.state().manager.get().incarnation);
+    parts_.log(LogWeight::notice, "incarnation " + std::to_string(core_.state().manager.get().incarnation) + " begins");
+    take_step(now, std::move(step));
+    for (const Wish& wish : wishes) tell(Intent{{}, 0, "configuration", wish});
+    bind_enrolled();
+}
+
+// ---- core and dispatcher
+
+void Loop::take_step(Moment now, Step step) {
+    wake_at_ = step.wake_at;
+    dispatcher_.accept(now.at, std::move(step));
+}
+
+void Loop::tell(const Event& event) {
+    const Moment now = read_clock();
+    take_step(now, core_.handle(now, event));
+    tell_what_left(now);
+}
+
+void Loop::tell_what_left(Moment now) {
+    while (const std::optional<Event> event = dispatcher_.take_event()) take_step(now, core_.handle(now, *event));
+}
+
+// ---- turns
+
+std::chrono::milliseconds Loop::time_left(std::chrono::milliseconds limit) const {
+    const TimePoint now = read_clock().at;
+    TimePoint next = std::min({now + std::chrono::duration_cast<Duration>(limit), wake_at_, dispatcher_.wake_at(), next_reap_});
+    if (!watchers_.empty() && changed_) next = std::min(next, next_push_);
+    if (!watchers_.empty() && breathing_) next = std::min(next, std::max(next_push_, view_made_ + kBreathInterval));
+    if (next <= now) return std::chrono::milliseconds(0);
+    // Rounded up: waking too early would turn the last millisecond into a busy wait.
+    return std::chrono::ceil<std::chrono::milliseconds>(next - now);
+}
+
+void Loop::turn(std::chrono::milliseconds limit, std::span<const int> others) {
+    std::vector<int> descriptors{parts_.mailbox.descriptor(), processes_.descriptor()};
+    descriptors.insert(descriptors.end(), others.begin(), others.end());
+    parts_.peers.wait(time_left(limit), descriptors);
+    take_ends_and_letters();
+    take_peers();
+    // Time comes last: what was waiting when the deadline came is heard before anybody is blamed.
+    Moment now = read_clock();
+    if (now.at >= wake_at_) tell(Woken{});
+    now = read_clock();
+    if (now.at >= dispatcher_.wake_at()) {
+        dispatcher_.woken(now.at);
+        tell_what_left(now);
+    }
+    push_views(now.at);
+    if (now.at >= next_reap_) {
+        processes_.reap_orphans(now.at);
+        next_reap_ = now.at + kReapInterval;
+    }
+}
+
+void Loop::settle(std::chrono::milliseconds patience) {
+    const TimePoint limit = read_clock().at + std::chrono::duration_cast<Duration>(patience);
+    const std::array<int, 1> others{parts_.mailbox.descriptor()};
+    while (!dispatcher_.quiet() && !dispatcher_.fatal() && read_clock().at < limit) {
+        parts_.peers.wait(std::chrono::milliseconds(20), others);
+        take_ends_and_letters();
+        dispatcher_.woken(read_clock().at);
+    }
+}
+
+// ---- processes and workers
+
+void Loop::take_ends_and_letters() {
+    const std::vector<ProcessWatch::Ended> ended = processes_.look();
+    // Taken after the look: a process that was stopped on purpose was announced before it was touched.
+    std::vector<Arrival> letters = parts_.mailbox.take_all();
+    for (const Arrival& letter : letters) {
+        if (const auto* forgotten = std::get_if<ProcessForgotten>(&letter)) processes_.remove(forgotten->node);
+    }
+    for (const ProcessWatch::Ended& end : ended) {
+        std::string cause;
+        if (!processes_.confirm(end, cause)) continue;
+        parts_.log(LogWeight::notice, "instance " + to_string(end.node) + " ended: " + cause);
+        changed_ = true;
+        tell(InstanceEnded{end.node, cause, read_clock().at});
+    }
+    for (Arrival& letter : letters) take_letter(letter);
+}
+
+void Loop::take_letter(Arrival& arrival) {
+    changed_ = true;
+    if (auto* commit = std::get_if<CommitAnswer>(&arrival)) {
+        const Moment now = read_clock();
+        if (commit->outcome != CommitOutcome::committed) parts_.log(LogWeight::warning, "the store: " + commit->reason);
+        dispatcher_.commit_answered(now.at, *commit);
+        tell_what_left(now);
+    } else if (auto* head = std::get_if<HeadAnswer>(&arrival)) {
+        const Moment now = read_clock();
+        dispatcher_.head_answered(now.at, head->head);
+        tell_what_left(now);
+    } else if (auto* done = std::get_if<OperationDone>(&arrival)) {
+        if (!done->outcome) parts_.log(LogWeight::warning, "hypervisor: " + done->outcome.error().message);
+        tell(*done);
+    } else if (auto* listed = std::get_if<HostListed>(&arrival)) {
+        if (!listed->instances) parts_.log(LogWeight::warning, "hypervisor: " + listed->instances.error().message);
+        tell(*listed);
+    } else if (auto* issued = std::get_if<IdentityIssued>(&arrival)) {
+        admit_instance(issued->node, issued->public_key);
+    } else if (auto* revoked = std::get_if<IdentityRevoked>(&arrival)) {
+        revoke_instance(revoked->node);
+    } else if (auto* started = std::get_if<ProcessStarted>(&arrival)) {
+        processes_.add(started->node, started->pid, std::move(started->process));
+    } else if (auto* stopped = std::get_if<InstanceStopped>(&arrival)) {
+        parts_.log(LogWeight::notice, "instance " + to_string(stopped->node) + " ended: " + stopped->cause);
+        tell(InstanceEnded{stopped->node, stopped->cause, read_clock().at});
+    } else if (auto* known = std::get_if<AccelerationKnown>(&arrival)) {
+        parts_.log(LogWeight::notice, "host " + known->host + " runs instances with " + known->acceleration + ": " + known->reason);
+        extras_.acceleration[known->host] = known->acceleration;
+        extras_.acceleration_reason[known->host] = known->reason;
+    } else if (auto* remark = std::get_if<Remark>(&arrival)) {
+        parts_.log(remark->alarm ? LogWeight::alarm : LogWeight::warning, remark->text);
+    }
+}
+
+void Loop::admit_instance(NodeId node, const std::string& key) {
+    revoke_instance(node);
+    instance_keys_[node] = key;
+    parts_.peers.admit(key, instance_identity(node));
+}
+
+void Loop::revoke_instance(NodeId node) {
+    const auto found = instance_keys_.find(node);
+    if (found == instance_keys_.end()) return;
+    parts_.peers.revoke(found->second);
+    instance_keys_.erase(found);
+}
+
+void Loop::bind_enrolled() {
+    for (const auto& [key, identity] : options_.enrolled) {
+        PeerIdentity bound = identity;
+        for (const auto& [id, node] : core_.state().nodes.rows()) {
+            if (node.kind == NodeKind::enrolled && node.name == identity.name) bound.node = id;
+        }
+        parts_.log(LogWeight::info, "machine \"" + identity.name + "\" is node " + to_string(bound.node) + "; its agent's configuration must say so");
+        parts_.peers.admit(key, bound);
+    }
+}
+
+// ---- peers
+
+void Loop::take_peers() {
+    for (int taken = 0; taken < kPeerEventsPerTurn; ++taken) {
+        std::optional<PeerEvent> event = parts_.peers.take();
+        if (!event) return;
+        take_peer_event(*event);
+    }
+}
+
+void Loop::take_peer_event(PeerEvent& event) {
+    if (auto* said = std::get_if<NodeMessage>(&event)) {
+        const bool breath = std::holds_alternative<Heartbeat>(said->message);
+        (breath ? breathing_ : changed_) = true;
+        if (const auto* hello = std::get_if<Hello>(&said->message)) {
+            parts_.log(LogWeight::info, "node " + to_string(said->from) + " says hello (" + hello->software + ")");
+        }
+        tell(NodeSaid{said->from, std::move(said->message)});
+    } else if (auto* lost = std::get_if<NodeLost>(&event)) {
+        changed_ = true;
+        parts_.log(LogWeight::info, "the connection of node " + to_string(lost->node) + " broke");
+        tell(NodeDisconnected{lost->node});
+    } else if (auto* client = std::get_if<ClientMessage>(&event)) {
+        take_client(*client);
+    } else if (auto* gone = std::get_if<ClientLost>(&event)) {
+        watchers_.erase(gone->client);
+        changed_ = true;
+        tell(ClientGone{gone->client});
+    } else if (auto* oddity = std::get_if<PeerOddity>(&event)) {
+        parts_.log(LogWeight::warning, "refused: " + oddity->text);
+    }
+}
+
+void Loop::take_client(const ClientMessage& said) {
+    if (const auto* request = std::get_if<AdminRequest>(&said.message)) {
+        if (request->verb != "view" && request->verb != "watch" && request->verb != "incident") {
+            parts_.log(LogWeight::notice, "\"" + said.name + "\" asks for " + request->verb);
+        }
+        take_admin(said.from, *request);
+        return;
+    }
+    changed_ = true;
+    tell(ClientSaid{said.from, said.message});
+}
+
+void Loop::take_admin(ClientId client, const AdminRequest& request) {
+    Result<AdminOrder> order = read_order(client, request, core_.state());
+    if (!order) {
+        const auto code = static_cast<std::uint32_t>(order.error().code);
+        parts_.peers.send(client, AdminReply{request.request, code, order.error().message, {}});
+        return;
+    }
+    if (const auto* intent = std::get_if<Intent>(&*order)) {
+        changed_ = true;
+        tell(*intent);
+    } else if (const auto* incident = std::get_if<AskIncident>(&*order)) {
+        std::string json = incident_json(core_.state(), incident->id);
+        if (json.empty()) {
+            parts_.peers.send(client, AdminReply{request.request, static_cast<std::uint32_t>(ErrorCode::not_found),
+                                                 "there is no incident " + to_string(incident->id), {}});
+        } else {
+            parts_.peers.send(client, AdminReply{request.request, 0, "done", std::move(json)});
+        }
+    } else {
+        answer_view(client, request.request);
+        if (!std::holds_alternative<AskWatch>(*order)) return;
+        if (watchers_.size() < kMostWatchers || watchers_.contains(client)) watchers_[client] = {read_clock().at + kWatchFor};
+    }
+}
+
+// ---- views
+
+const std::string& Loop::fresh_view(TimePoint now) {
+    const bool old = view_.empty() || now - view_made_ >= kBreathInterval;
+    if (!old && !changed_ && !breathing_) return view_;
+    // Asked again within the interval, the same answer serves: views must not cost more than deciding.
+    if (!view_.empty() && now < next_push_ && !changed_) return view_;
+    extras_.now_wall_ms = read_clock().wall_ms;
+    view_ = view_json(core_.state(), extras_);
+    const Duration cost = read_clock().at - now;
+    view_made_ = now;
+    next_push_ = now + std::max(kPushInterval, cost * kPushShare);
+    changed_ = false;
+    breathing_ = false;
+    return view_;
+}
+
+void Loop::answer_view(ClientId client, std::uint64_t request) {
+    parts_.peers.send(client, AdminReply{request, 0, "done", fresh_view(read_clock().at)});
+}
+
+void Loop::push_views(TimePoint now) {
+    std::erase_if(watchers_, [now](const auto& watcher) { return watcher.second.until < now; });
+    if (watchers_.empty() || now < next_push_) return;
+    if (!changed_ && !(breathing_ && now - view_made_ >= kBreathInterval)) return;
+    const AdminUpdate update{fresh_view(now)};
+    for (const auto& [client, watcher] : watchers_) parts_.peers.send(client, update);
+}
+
+}  // namespace understudy::manager

@@ -1,0 +1,107 @@
+// The manager's one loop: waits for peers, workers, processes and time, tells the core, and lets the
+// dispatcher carry out what follows. Everything here belongs to one thread; the clock is read here and
+// nowhere else.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "manager/core/core.hpp"
+#include "manager/runtime/arrivals.hpp"
+#include "manager/runtime/dispatcher.hpp"
+#include "manager/runtime/hypervisor_port.hpp"
+#include "manager/runtime/log_port.hpp"
+#include "manager/runtime/mailbox.hpp"
+#include "manager/runtime/outlet.hpp"
+#include "manager/runtime/peers_port.hpp"
+#include "manager/runtime/process_watch.hpp"
+#include "manager/runtime/view.hpp"
+
+namespace understudy::manager {
+
+/// Everything the loop works with; all outlive it.
+struct LoopParts {
+    StorePort& store;
+    SealerPort& sealer;
+    HypervisorPort& hypervisors;
+    PeersPort& peers;
+    Mailbox<Arrival>& mailbox;
+    LogSink log;
+};
+
+struct LoopOptions {
+    std::string version;
+    DispatcherSettings dispatcher;
+    std::uint64_t writer = 1;                 ///< random per start
+    std::vector<std::string> alarms;          ///< from before the loop: a store that was set aside
+    /// Keys of machines enrolled by hand; admitted as soon as the core has an id for them.
+    std::vector<std::pair<std::string, PeerIdentity>> enrolled;
+    std::map<NodeId, std::string> instance_keys;  ///< of instances that exist already
+};
+
+class Loop {
+  public:
+    Loop(LoopParts parts, LoopOptions options, Core core, StoreHead loaded);
+
+    /// First step, then the configuration's wishes. Call once.
+    void start(const std::vector<Wish>& wishes);
+
+    /// One turn: waits at most until something is to be done (at most `limit`), then does all of it.
+    /// `others`: descriptors that end the wait as well.
+    void turn(std::chrono::milliseconds limit, std::span<const int> others);
+
+    /// Goes on without deciding anything until all is durable, or `patience` is over.
+    void settle(std::chrono::milliseconds patience);
+
+    /// Set when the manager must not go on: another one writes to its store.
+    [[nodiscard]] const std::optional<Error>& fatal() const { return dispatcher_.fatal(); }
+
+    [[nodiscard]] const Core& core() const { return core_; }
+
+  private:
+    struct Watcher {
+        TimePoint until;
+    };
+
+    [[nodiscard]] static Moment read_clock();
+    void tell(const Event& event);
+    void tell_what_left(Moment now);
+    void take_step(Moment now, Step step);
+    [[nodiscard]] std::chrono::milliseconds time_left(std::chrono::milliseconds limit) const;
+
+    void take_ends_and_letters();
+    void take_letter(Arrival& arrival);
+    void take_peers();
+    void take_peer_event(PeerEvent& event);
+    void take_client(const ClientMessage& said);
+    void take_admin(ClientId client, const AdminRequest& request);
+    void answer_view(ClientId client, std::uint64_t request);
+    void push_views(TimePoint now);
+    [[nodiscard]] const std::string& fresh_view(TimePoint now);
+    void bind_enrolled();
+    void admit_instance(NodeId node, const std::string& key);
+    void revoke_instance(NodeId node);
+
+    LoopParts parts_;
+    LoopOptions options_;
+    Core core_;
+    Outlet outlet_;
+    Dispatcher dispatcher_;
+    ProcessWatch processes_;
+    TimePoint wake_at_ = kNever;
+    std::map<NodeId, std::string> instance_keys_;
+    ViewExtras extras_;
+    std::string view_;
+    TimePoint view_made_{};
+    bool changed_ = true;          ///< something an administrator would want to see at once
+    bool breathing_ = false;       ///< nothing but heartbeats
+    TimePoint next_push_{};
+    TimePoint next_reap_{};
+    std::map<ClientId, Watcher> watchers_;
+};
+
+}  // namespace understudy::manager

@@ -1,0 +1,83 @@
+// What the loop asks of the network: authenticated peers, and what they say. Called by the loop's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "protocol/messages.hpp"
+#include "protocol/time.hpp"
+
+namespace understudy::manager {
+
+/// What a key may do.
+enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway };
+
+[[nodiscard]] constexpr const char* to_string(PeerRole role) {
+    switch (role) {
+        case PeerRole::agent: return "agent";
+        case PeerRole::terminal: return "terminal";
+        case PeerRole::operator_: return "operator";
+        case PeerRole::gateway: return "gateway";
+    }
+    return "?";
+}
+
+/// Who stands behind a key.
+struct PeerIdentity {
+    PeerRole role = PeerRole::terminal;
+    std::string name;
+    NodeId node;                         ///< of an agent, once known
+    std::vector<std::string> terminals;  ///< of a terminal: those it may attach to; "*": any
+    bool operator==(const PeerIdentity&) const = default;
+};
+
+struct NodeMessage { NodeId from; Message message; };
+struct NodeLost { NodeId node; };
+struct ClientMessage { ClientId from; std::string name; Message message; };
+struct ClientLost { ClientId client; };
+/// Something refused, for the log: said at most once per connection.
+struct PeerOddity { std::string text; };
+
+using PeerEvent = std::variant<NodeMessage, NodeLost, ClientMessage, ClientLost, PeerOddity>;
+
+/// Counted since the start.
+struct PeerFigures {
+    std::uint64_t messages_in = 0;
+    std::uint64_t messages_out = 0;
+    std::uint64_t undecodable = 0;
+    std::uint64_t out_of_role = 0;
+    std::uint64_t denied = 0;       ///< connections without an admitted key
+    std::uint64_t unreachable = 0;  ///< messages to somebody who is not connected
+    std::size_t connections = 0;
+};
+
+class PeersPort {
+  public:
+    virtual ~PeersPort() = default;
+
+    /// Returns when a peer, or one of `others`, has something, or `limit` is over (negative: no limit).
+    virtual void wait(std::chrono::milliseconds limit, std::span<const int> others) = 0;
+
+    /// The next thing that happened; nothing when there is no more at this moment.
+    [[nodiscard]] virtual std::optional<PeerEvent> take() = 0;
+
+    virtual void send(NodeId to, const Message& message) = 0;
+    virtual void send(ClientId to, const Message& message) = 0;
+
+    /// `key` (Z85) speaks for `identity` from now on.
+    virtual void admit(const std::string& key, const PeerIdentity& identity) = 0;
+    /// Messages under `key` are refused from now on, on connections that exist as well.
+    virtual void revoke(const std::string& key) = 0;
+
+    /// Goes into the header of everything sent.
+    virtual void set_incarnation(std::uint64_t incarnation) = 0;
+
+    [[nodiscard]] virtual const PeerFigures& figures() const = 0;
+};
+
+}  // namespace understudy::manager

@@ -1,0 +1,159 @@
+// See verbs.hpp.
+#include "manager/runtime/verbs.hpp"
+
+#include <charconv>
+#include <functional>
+#include <map>
+#include <set>
+
+namespace understudy::manager {
+namespace {
+
+/// "key=value" pairs, taken one by one; what nobody took is a complaint.
+class Arguments {
+  public:
+    explicit Arguments(const AdminRequest& request) : verb_(request.verb) {
+        for (const std::string& argument : request.arguments) {
+            const auto equals = argument.find('=');
+            if (equals == std::string::npos || equals == 0) {
+                complain("argument \"" + argument + "\" is not of the form key=value");
+            } else if (!values_.emplace(argument.substr(0, equals), argument.substr(equals + 1)).second) {
+                complain("argument " + argument.substr(0, equals) + " is given twice");
+            }
+        }
+    }
+
+    bool has(const std::string& key) {
+        known_.insert(key);
+        return values_.contains(key);
+    }
+
+    std::string text(const std::string& key) {
+        if (!has(key) || values_[key].empty()) complain(key + "=... is missing");
+        return values_[key];
+    }
+
+    std::string optional_text(const std::string& key) { return has(key) ? values_[key] : std::string(); }
+
+    std::uint64_t number(const std::string& key, std::uint64_t lowest, std::uint64_t highest) {
+        const std::string value = text(key);
+        std::uint64_t number = 0;
+        const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
+        if (problem != std::errc() || end != value.data() + value.size() || number < lowest || number > highest) {
+            complain(key + " must be a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest));
+        }
+        return number;
+    }
+
+    template <class IdType>
+    IdType id(const std::string& key) {
+        return IdType(number(key, 1, UINT64_MAX));
+    }
+
+    void complain(const std::string& what) {
+        if (complaint_.empty()) complaint_ = what;
+    }
+
+    /// The first complaint, or about an argument that means nothing here.
+    [[nodiscard]] std::string verdict() {
+        for (const auto& [key, value] : values_) {
+            if (!known_.contains(key)) complain("argument " + key + " means nothing here; allowed are: " + joined());
+        }
+        return complaint_.empty() ? std::string() : verb_ + ": " + complaint_;
+    }
+
+  private:
+    std::string joined() const {
+        std::string text;
+        for (const std::string& key : known_) text += (text.empty() ? "" : ", ") + key;
+        return text;
+    }
+
+    std::string verb_;
+    std::map<std::string, std::string> values_;
+    std::set<std::string> known_;
+    std::string complaint_;
+};
+
+using Reader = std::function<Wish(Arguments&, const State&)>;
+
+Wish read_failover(Arguments& arguments, const State&) {
+    const bool session = arguments.has("session");
+    const bool terminal = arguments.has("terminal");
+    if (session == terminal) arguments.complain("give either session=ID or terminal=NAME");
+    if (session) return FailOverSession{arguments.id<SessionId>("session")};
+    return FailOverPresentation{arguments.optional_text("terminal")};
+}
+
+/// Draining a host is its maintenance: nothing new is placed there, and what runs there moves.
+Wish read_drain(Arguments& arguments, bool drain) {
+    const bool node = arguments.has("node");
+    const bool host = arguments.has("host");
+    if (node == host) arguments.complain("give either node=ID or host=NAME");
+    if (node) return SetDrain{arguments.id<NodeId>("node"), drain};
+    return SetMaintenance{arguments.optional_text("host"), drain};
+}
+
+Wish read_maintenance(Arguments& arguments, const State&) {
+    const std::string value = arguments.text("value");
+    if (value != "on" && value != "off") arguments.complain("value must be on or off");
+    return SetMaintenance{arguments.text("host"), value == "on"};
+}
+
+Wish read_pool(Arguments& arguments, const State& state) {
+    const std::string flavour = arguments.text("flavour");
+    const PoolRecord* known = state.pools.find(flavour);
+    PoolRecord pool = known == nullptr ? PoolRecord{} : *known;
+    if (known == nullptr) arguments.complain("there is no pool of flavour \"" + flavour + "\"");
+    for (const auto& [key, limit] : {std::pair{"min_idle", &pool.min_idle}, std::pair{"max_idle", &pool.max_idle},
+                                     std::pair{"max_total", &pool.max_total}}) {
+        if (arguments.has(key)) *limit = static_cast<std::uint32_t>(arguments.number(key, 0, 100000));
+    }
+    return DefinePool{pool};
+}
+
+const std::map<std::string, Reader>& acts() {
+    static const std::map<std::string, Reader> kActs{
+        {"failover", read_failover},
+        {"kill", [](Arguments& a, const State&) -> Wish { return KillInstance{a.id<NodeId>("node")}; }},
+        {"drain", [](Arguments& a, const State&) { return read_drain(a, true); }},
+        {"undrain", [](Arguments& a, const State&) { return read_drain(a, false); }},
+        {"release", [](Arguments& a, const State&) -> Wish { return ReleaseTerminal{a.text("terminal")}; }},
+        {"pool", read_pool},
+        {"override-gate", [](Arguments&, const State&) -> Wish { return OverrideGate{}; }},
+        {"define-terminal",
+         [](Arguments& a, const State&) -> Wish { return DefineTerminal{a.text("name"), a.text("profile")}; }},
+        {"remove-terminal", [](Arguments& a, const State&) -> Wish { return RemoveTerminal{a.text("name")}; }},
+        {"maintenance", read_maintenance},
+    };
+    return kActs;
+}
+
+std::string all_verbs() {
+    std::string text = "view, watch, incident";
+    for (const auto& [verb, reader] : acts()) text += ", " + verb;
+    return text;
+}
+
+}  // namespace
+
+Result<AdminOrder> read_order(ClientId client, const AdminRequest& request, const State& state) {
+    Arguments arguments(request);
+    AdminOrder order = AskView{};
+    if (request.verb == "watch") {
+        order = AskWatch{};
+    } else if (request.verb == "incident") {
+        order = AskIncident{arguments.id<IncidentId>("id")};
+    } else if (request.verb != "view") {
+        const auto act = acts().find(request.verb);
+        if (act == acts().end()) {
+            return failure(ErrorCode::invalid, "there is no verb \"" + request.verb + "\"; there are: " + all_verbs());
+        }
+        Wish wish = act->second(arguments, state);
+        order = Intent{client, request.request, arguments.text("reason"), std::move(wish)};
+    }
+    if (const std::string verdict = arguments.verdict(); !verdict.empty()) return failure(ErrorCode::invalid, verdict);
+    return order;
+}
+
+}  // namespace understudy::manager
