@@ -1,0 +1,230 @@
+// See agent.hpp.
+#include "nodes/agent/agent.hpp"
+
+#include <sodium.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include <spdlog/spdlog.h>
+
+#include "nodes/agent/base/cgroup.hpp"
+#include "nodes/agent/base/tcp.hpp"
+#include "nodes/agent/probe.hpp"
+#include "protocol/ticket.hpp"
+
+namespace understudy::node {
+namespace {
+
+constexpr int kProbePatienceMs = 10'000;
+constexpr Duration kLoadInterval = std::chrono::seconds(1);
+
+std::int64_t wall_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::string host_name() {
+    char name[256]{};
+    ::gethostname(name, sizeof name - 1);
+    return name;
+}
+
+// The parts of the agent that are no adapters do not know the logging library.
+void log(const std::string& level, const std::string& words) {
+    spdlog::log(level == "debug" ? spdlog::level::debug : level == "warning" ? spdlog::level::warn : spdlog::level::info, "{}", words);
+}
+
+Identity make_identity(const Config& config, const CheckpointProbe& probe, std::uint16_t port) {
+    Identity identity;
+    identity.node = config.node;
+    ::randombytes_buf(&identity.incarnation, sizeof identity.incarnation);
+    identity.incarnation >>= 1U;  // stays positive in stores that know signed numbers only
+    identity.software = config.software;
+    identity.host_name = config.host_name.empty() ? host_name() : config.host_name;
+    identity.slots = config.slots;
+    identity.door_port = port;
+    identity.memory_mib = LoadMeter::memory_mib();
+    identity.can_checkpoint = probe.possible;
+    identity.checkpoint_reason = probe.reason;
+    return identity;
+}
+
+}  // namespace
+
+Agent::Agent(const Config& config, const Identity& identity) : config_(config), incarnation_(identity.incarnation), core_(identity), witnesses_(loop_) {}
+Agent::~Agent() = default;
+
+Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
+    if (::sodium_init() < 0) return failure(ErrorCode::failed, "libsodium does not start");
+    const auto account = find_account(config.user);
+    if (!account) return failure(ErrorCode::failed, account.error().message + "; applications run as this one (option sessions.user)");
+    auto listener = listen_on(config.door_address, config.door_port);
+    if (!listener) return failure(ErrorCode::failed, listener.error().message + "; the door's port is the option node.door_port");
+    std::error_code wrong;
+    std::filesystem::create_directories(config.run_folder, wrong);
+    // Whatever an earlier agent started must be gone before anything is said to the manager.
+    clear_leftover_groups(config.cgroup_root);
+    const auto probe = probe_checkpoints(config.run_folder + "/checkpoint-probe", kProbePatienceMs);
+    spdlog::info("node={} door={} checkpoints={}", config.node.value, port_of(listener->get()), probe.possible ? "possible" : probe.reason);
+    std::unique_ptr<Agent> agent(new Agent(config, make_identity(config, probe, port_of(listener->get()))));
+    if (auto opened = agent->open_parts(*account, std::move(*listener), probe.possible, probe.reason); !opened) return tl::unexpected(opened.error());
+    return agent;
+}
+
+Result<> Agent::open_parts(const Account& account, Descriptor listener, bool can_checkpoint, const std::string& reason) {
+    ExecutionSettings execution;
+    execution.sessions_folder = config_.state_folder + "/sessions";
+    execution.environments_folder = config_.state_folder + "/environments";
+    execution.programs_folder = config_.programs_folder;
+    execution.cgroup_root = config_.cgroup_root;
+    execution.account = account;
+    execution.geometry = config_.geometry;
+    execution.pause_budget = config_.pause_budget;
+    execution.loopback_alias = config_.loopback_alias;
+    execution.can_checkpoint = can_checkpoint;
+    execution.checkpoint_reason = reason;
+    SessionServices sessions;
+    sessions.report = [this](SessionStatus status) { feed(SessionHappened{std::move(status)}); };
+    sessions.window_connections = [this](SessionId session) { return door_ ? door_->window_connections(session) : std::vector<int>{}; };
+    sessions.windows_may_connect = [this](SessionId session) {
+        if (door_) door_->retry_held(session);
+    };
+    sessions.log = log;
+    sessions_ = std::make_unique<Sessions>(loop_, std::move(execution), std::move(sessions));
+
+    PresentationSettings presentation;
+    presentation.run_folder = config_.run_folder;
+    presentation.programs_folder = config_.programs_folder;
+    presentation.cgroup_root = config_.cgroup_root;
+    presentation.account = account;
+    presentation.loopback_alias = config_.loopback_alias;
+    DesktopServices desktops;
+    desktops.report = [this](DesktopStatus status) { feed(DesktopHappened{std::move(status)}); };
+    desktops.layout_changed = [this](TerminalId terminal, std::vector<WindowPlace> places) { feed(LayoutChanged{terminal, std::move(places)}); };
+    desktops.log = log;
+    desktops_ = std::make_unique<Desktops>(loop_, std::move(presentation), std::move(desktops));
+    open_door(std::move(listener));
+
+    Link::Listener listening;
+    listening.on_message = [this](const Message& message) { feed(FromManager{message}); };
+    listening.on_change = [this](bool up) {
+        spdlog::info("the connection to the manager {}", up ? "stands" : "broke");
+        feed(LinkChanged{up});
+    };
+    listening.on_nonsense = [](const std::string& why) { spdlog::warn("something that is no message came from the manager: {}", why); };
+    auto link = Link::open(config_, incarnation_, std::move(listening));
+    if (!link) return tl::unexpected(link.error());
+    link_ = std::move(*link);
+    return {};
+}
+
+void Agent::open_door(Descriptor listener) {
+    DoorTargets targets;
+    targets.open_ticket = [this](std::string_view text) -> Result<TicketClaims> {
+        if (core_.ticket_key().empty()) return failure(ErrorCode::refused, "this node is not registered yet");
+        return open_ticket(text, core_.ticket_key());
+    };
+    targets.admits = [this](const TicketClaims& claims) { return core_.admits(claims, loop_.now(), wall_ms()); };
+    targets.screen_socket = [this](SessionId session) { return sessions_->screen_socket(session); };
+    targets.desktop_socket = [this](TerminalId terminal) { return desktops_->socket(terminal); };
+    targets.take_checkpoints = [this](const TicketClaims& claims, Descriptor socket, std::function<void()> on_gone) {
+        return sessions_->accept_checkpoints(claims.session, std::move(socket), claims.epoch, std::move(on_gone));
+    };
+    targets.log = log;
+    door_ = std::make_unique<Door>(loop_, std::move(listener), std::move(targets));
+}
+
+// What a performer reports while an action is carried out waits until the step is done: actions keep
+// their order, and the core is never entered twice.
+void Agent::feed(const Event& event) {
+    waiting_.push_back(event);
+    if (feeding_) return;
+    feeding_ = true;
+    while (!waiting_.empty()) {
+        const auto events = std::exchange(waiting_, {});
+        for (const auto& one : events) carry_out(core_.handle(loop_.now(), one));
+    }
+    feeding_ = false;
+}
+
+void Agent::carry_out(const Step& step) {
+    wake_at_ = step.wake_at;
+    for (const auto& action : step.actions) std::visit([this](const auto& one) { on(one); }, action);
+}
+
+void Agent::on(const SendToManager& action) {
+    if (link_) link_->send(action.message);
+}
+
+void Agent::on(const PerformSession& action) {
+    const auto& assign = action.assign;
+    spdlog::info("session={} epoch={} incident={} duty={} {}", assign.session.value, assign.epoch, assign.incident.value,
+                 static_cast<int>(assign.duty), assign.application.name);
+    sessions_->perform(assign);
+    door_->recheck();
+}
+
+void Agent::on(const PerformDesktop& action) {
+    const auto& assign = action.assign;
+    spdlog::info("terminal={} epoch={} incident={} desktop duty={} windows={}", assign.terminal.value, assign.epoch, assign.incident.value,
+                 static_cast<int>(assign.duty), assign.windows.size());
+    desktops_->perform(assign);
+    door_->recheck();
+}
+
+void Agent::on(const FreezeSession& action) {
+    spdlog::warn("session={} frozen: the lease ran out", action.session.value);
+    sessions_->freeze(action.session);
+}
+
+void Agent::on(const ThawSession& action) {
+    spdlog::info("session={} goes on", action.session.value);
+    sessions_->thaw(action.session);
+}
+
+void Agent::on(const CloseDoor&) {
+    spdlog::warn("the door is closed: no lease");
+    door_->cut_all();
+}
+
+void Agent::on(const OpenDoor&) { spdlog::info("registration={} the door is open", core_.registration()); }
+
+void Agent::on(const Witness& action) {
+    const auto request = action.request;
+    const auto suspect = action.suspect;
+    witnesses_.probe(as_seen_here(action.endpoint, config_.loopback_alias), [this, request, suspect](bool reached, Duration round_trip) {
+        feed(WitnessResult{request, suspect, reached, static_cast<std::uint32_t>(round_trip.count())});
+    });
+}
+
+void Agent::measure_load() {
+    const auto load = load_.measure();
+    feed(LoadMeasured{load.busy_permille, load.memory_used_mib});
+    loop_.after(kLoadInterval, [this] { measure_load(); });
+}
+
+void Agent::run(int signals) {
+    const auto watch = loop_.watch(signals, EPOLLIN, [this](std::uint32_t) { ending_ = true; });
+    feeding_ = true;
+    carry_out(core_.start(loop_.now()));
+    feeding_ = false;
+    measure_load();
+    while (!ending_) {
+        int timeout_ms = loop_.timeout_ms();
+        if (wake_at_ != kNever) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(wake_at_ - loop_.now()).count();
+            const int until_wake = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+            timeout_ms = timeout_ms < 0 ? until_wake : std::min(timeout_ms, until_wake);
+        }
+        link_->wait(loop_.descriptor(), timeout_ms);
+        loop_.dispatch();
+        if (loop_.now() >= wake_at_) feed(Woken{});
+    }
+    loop_.unwatch(watch);
+    spdlog::info("ending");
+}
+
+}  // namespace understudy::node

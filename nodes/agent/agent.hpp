@@ -1,0 +1,64 @@
+// Ties the deciding core to the world: messages and what happens go in, actions are carried out.
+// Everything here belongs to one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "nodes/agent/base/loop.hpp"
+#include "nodes/agent/config.hpp"
+#include "nodes/agent/door.hpp"
+#include "nodes/agent/link.hpp"
+#include "nodes/agent/load.hpp"
+#include "nodes/agent/witness.hpp"
+#include "nodes/core/agent_core.hpp"
+#include "nodes/execution/sessions.hpp"
+#include "nodes/presentation/desktops.hpp"
+
+namespace understudy::node {
+
+class Agent {
+  public:
+    /// Takes the door's port, clears what an earlier agent left, and begins to connect.
+    /// Errors: `failed` (port in use, no account, …), `invalid` (keys).
+    [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config);
+    ~Agent();
+    Agent(const Agent&) = delete;
+    Agent& operator=(const Agent&) = delete;
+
+    /// Returns when stop() was called. `signals`: a descriptor that is readable when it is time to stop.
+    void run(int signals);
+
+  private:
+    Agent(const Config& config, const Identity& identity);
+    [[nodiscard]] Result<> open_parts(const Account& account, Descriptor listener, bool can_checkpoint, const std::string& reason);
+    void open_door(Descriptor listener);
+    void feed(const Event& event);
+    void carry_out(const Step& step);
+    void on(const SendToManager& action);
+    void on(const PerformSession& action);
+    void on(const PerformDesktop& action);
+    void on(const FreezeSession& action);
+    void on(const ThawSession& action);
+    void on(const CloseDoor& action);
+    void on(const OpenDoor& action);
+    void on(const Witness& action);
+    void measure_load();
+
+    const Config config_;
+    const std::uint64_t incarnation_;
+    Loop loop_;
+    AgentCore core_;
+    std::unique_ptr<Link> link_;
+    std::unique_ptr<Sessions> sessions_;
+    std::unique_ptr<Desktops> desktops_;
+    std::unique_ptr<Door> door_;
+    Witnesses witnesses_;
+    LoadMeter load_;
+    TimePoint wake_at_ = kNever;
+    bool ending_ = false;
+    std::vector<Event> waiting_;  ///< happened while an event was being carried out
+    bool feeding_ = false;
+};
+
+}  // namespace understudy::node

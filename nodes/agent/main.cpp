@@ -1,0 +1,62 @@
+// understudy-agent: one per node. Runs as root, because it makes namespaces and checkpoints.
+#include <csignal>
+
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "nodes/agent/agent.hpp"
+#include "nodes/agent/config.hpp"
+
+namespace {
+
+using understudy::node::Agent;
+using understudy::node::Descriptor;
+
+Descriptor take_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    return Descriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// The kernel's out-of-memory killer takes a session before it takes what all sessions depend on.
+void ask_to_be_spared() {
+    if (FILE* file = ::fopen("/proc/self/oom_score_adj", "w")) {
+        ::fputs("-900", file);
+        ::fclose(file);
+    }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    std::string file = "/run/understudy/agent.toml";
+    CLI::App app{"The agent of one node: runs sessions and desktops as its manager says", "understudy-agent"};
+    app.add_option("--config", file, "configuration (TOML)")->capture_default_str();
+    CLI11_PARSE(app, count, words);
+
+    spdlog::set_default_logger(spdlog::stderr_color_mt("agent"));
+    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+    const Descriptor signals = take_signals();
+    const auto config = understudy::node::read_config(file);
+    if (!config) {
+        spdlog::error("{}", config.error().message);
+        return 2;
+    }
+    spdlog::set_level(spdlog::level::from_str(config->log_level));
+    ask_to_be_spared();
+    auto agent = Agent::start(*config);
+    if (!agent) {
+        spdlog::error("{}", agent.error().message);
+        return 1;
+    }
+    (*agent)->run(signals.get());
+    return 0;
+}

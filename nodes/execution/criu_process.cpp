@@ -1,0 +1,57 @@
+// See criu_process.hpp.
+#include "nodes/execution/criu_process.hpp"
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace understudy::node {
+
+Result<std::unique_ptr<CriuProcess>> CriuProcess::start(std::vector<std::string> command, int cgroup, std::map<int, int> descriptors) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        return failure(ErrorCode::failed, std::string("can't make a socket for criu: ") + std::strerror(errno));
+    }
+    std::unique_ptr<CriuProcess> criu(new CriuProcess);
+    criu->socket_.reset(ends[0]);
+    const Descriptor theirs(ends[1]);
+    descriptors[3] = theirs.get();
+    Spawn what;
+    what.command = std::move(command);
+    what.environment = plain_environment();
+    what.descriptors = std::move(descriptors);
+    what.cgroup = cgroup;
+    auto child = spawn(what);
+    if (!child) return tl::unexpected(child.error());
+    criu->child_ = std::move(*child);
+    return criu;
+}
+
+Result<std::unique_ptr<CriuProcess>> CriuProcess::start_for_dump() { return start({"criu", "swrk", "3"}, -1, {}); }
+
+Result<std::unique_ptr<CriuProcess>> CriuProcess::start_for_restore(const std::string& programs_folder, const std::string& root, int cgroup,
+                                                                    std::size_t dead_sockets) {
+    std::map<int, int> descriptors;
+    std::vector<Descriptor> dead;
+    for (std::size_t i = 0; i < dead_sockets; ++i) {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) break;
+        dead.emplace_back(ends[0]);
+        ::close(ends[1]);
+        descriptors[first_dead_socket() + static_cast<int>(i)] = ends[0];
+    }
+    return start({programs_folder + "/bin/understudy-session-init", "restore", root, "criu", "swrk", "3"}, cgroup, std::move(descriptors));
+}
+
+CriuProcess::~CriuProcess() {
+    if (child_.pid <= 0) return;
+    ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), SIGKILL, nullptr, 0);
+    siginfo_t info{};
+    ::waitid(P_PIDFD, static_cast<id_t>(child_.pidfd.get()), &info, WEXITED);
+}
+
+}  // namespace understudy::node
