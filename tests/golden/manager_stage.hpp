@@ -1,0 +1,164 @@
+// The world of a script for the manager core: the real core, a store, hypervisors, nodes and terminals that
+// do what the script says. Durable actions are carried out once their writes are, so the order of the
+// contract is what runs. After every step promises are judged from what is really there.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "manager/core/core.hpp"
+#include "tests/golden/fake_node.hpp"
+#include "tests/golden/stage.hpp"
+#include "tests/golden/words.hpp"
+
+namespace understudy::golden {
+
+class ManagerStage final : public Surroundings {
+  public:
+    std::string run(const std::vector<Statement>& statements);
+
+    // ---- Surroundings
+    [[nodiscard]] TimePoint now() const override { return now_; }
+    [[nodiscard]] std::int64_t wall_ms() const override;
+    void later(Duration delay, std::function<void()> act) override { agenda_.add(now_ + delay, std::move(act)); }
+    void to_manager(NodeId from, Message message) override;
+    FakeNode* peer(NodeId from, NodeId id) override;
+
+  private:
+    struct Instance {
+        bool running = true;
+        std::uint32_t slots = 4;
+    };
+    struct Host {
+        std::map<NodeId, Instance> instances;
+        std::string unreachable;  ///< why; empty: it answers
+        std::string failing;      ///< creations there fail with this
+        bool off = false;
+    };
+    struct Held {
+        std::vector<manager::Write> writes;
+        std::vector<manager::Action> actions;
+    };
+    using Verb = void (ManagerStage::*)(const Statement&);
+
+    // manager_stage.cpp: time, steps, the store
+    void advance(TimePoint until);
+    void deliver(const manager::Event& event);
+    void absorb(manager::Step step, const std::string& what);
+    void release_held();
+    void begin_manager();
+    void end_manager();
+    void print(const std::string& indent, const std::string& line) { out_ << indent << line << '\n'; }
+    [[nodiscard]] std::string clock() const { return seconds_of(now_ - kBegin); }
+    [[noreturn]] void broken(const std::string& promise) const { throw PromiseBroken(promise, out_.str()); }
+
+    // manager_world.cpp: what carries actions out
+    void carry_out(const manager::Action& action);
+    void send_to_client(const manager::SendToClient& send);
+    void operate(OperationId operation, HostId host, std::function<void(Host&)> work, NodeId instance);
+    void create(const manager::CreateInstance& action);
+    void boot(NodeId id, std::uint32_t slots);
+    void end_instance(NodeId id, const std::string& cause);
+    [[nodiscard]] Endpoint door_of(HostId host, NodeId id) const;
+
+    // promises.cpp
+    void judge_records();
+    void judge_truth();
+    void judge_action(const manager::Action& action);
+    void judge_reload();
+
+    // manager_verbs.cpp
+    void perform(const Statement& statement);
+    static const std::map<std::string, Verb>& verbs();
+    static const std::map<std::string, Verb>& definitions();
+    [[nodiscard]] NodeId node(const Statement& statement, std::size_t index) const;
+    [[nodiscard]] SessionId session(const Statement& statement, std::size_t index) const;
+    [[nodiscard]] TerminalId terminal(const Statement& statement, std::size_t index) const;
+    [[nodiscard]] HostId host(const Statement& statement, std::size_t index) const;
+    [[nodiscard]] FakeNode& fake(const Statement& statement, NodeId id);
+    void intend(manager::Wish wish, const Statement& statement);
+    void define_settings(const Statement&);
+    void define_host(const Statement&);
+    void define_pool(const Statement&);
+    void define_profile(const Statement&);
+    void define_terminal(const Statement&);
+    void do_start(const Statement&);
+    void do_end(const Statement&) {}
+    void do_manager(const Statement&);
+    void do_attach(const Statement&);
+    void do_detach(const Statement&);
+    void do_client(const Statement&);
+    void do_cut(const Statement&);
+    void do_disconnect(const Statement&);
+    void do_pause(const Statement&);
+    void do_kill(const Statement&);
+    void do_host(const Statement&);
+    void do_crash(const Statement&);
+    void do_close(const Statement&);
+    void do_checkpoint(const Statement&);
+    void do_starts(const Statement&);
+    void do_operations(const Statement&);
+    void do_hypervisor(const Statement&);
+    void do_boots(const Statement&);
+    void do_stranger(const Statement&);
+    void do_vanish(const Statement&);
+    void do_store(const Statement&);
+    void do_admin(const Statement&);
+    void do_enrol(const Statement&);
+    void do_inject(const Statement&);
+    void do_layout(const Statement&);
+    void do_show(const Statement&);
+    void do_detail(const Statement&);
+    void do_hide(const Statement&);
+    void show_terminals();
+    void show_nodes();
+    void show_pools();
+    void show_incidents();
+    void show_oddities();
+    std::vector<NodeId> nodes_of(const Statement& statement, std::size_t index) const;
+
+    static constexpr TimePoint kBegin{std::chrono::hours(1)};
+
+    std::ostringstream out_;
+    Names names_;
+    Detail detail_ = Detail::usual;
+    bool quiet_ = false;  ///< what happens is not worth reading (definitions, the way to where a script begins)
+    manager::Settings settings_;
+    std::vector<Statement> defined_;
+    std::optional<manager::Core> core_;
+    Agenda agenda_;
+    TimePoint now_ = kBegin;
+    TimePoint wake_at_ = kNever;
+    TimePoint stalled_until_{};
+    std::uint32_t idle_wakes_ = 0;  ///< wakes at the same moment, one behind the other
+
+    std::map<std::string, Bytes> latest_;   ///< what the core has decided
+    std::map<std::string, Bytes> durable_;  ///< what the store has
+    std::deque<Held> held_;
+    bool store_holds_ = false;
+
+    std::map<HostId, Host> hosts_;
+    std::map<NodeId, std::unique_ptr<FakeNode>> nodes_;
+    std::vector<std::unique_ptr<FakeNode>> graveyard_;  ///< work under way refers to them
+    std::map<NodeId, HostId> places_;
+    std::set<NodeId> cut_;
+    std::uint64_t boots_ = 0;
+    bool boot_ = true;
+    Duration operation_delay_{500'000};
+    std::uint64_t fail_times_ = 0;
+    std::string fail_text_;
+    std::uint64_t lose_times_ = 0;
+    std::uint64_t requests_ = 0;
+    Duration checkpoint_interval_{0};
+
+    std::map<std::pair<SessionId, Epoch>, NodeId> owners_;  ///< S2
+    std::map<std::pair<TerminalId, Epoch>, NodeId> desktop_owners_;
+    std::map<SessionId, Epoch> epochs_;
+};
+
+}  // namespace understudy::golden

@@ -1,0 +1,150 @@
+// The world's side of manager_stage.hpp: hypervisors, instances that boot, terminals that look.
+#include <utility>
+
+#include "manager/core/state.hpp"
+#include "tests/golden/manager_stage.hpp"
+
+namespace understudy::golden {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace manager;
+
+constexpr Duration kWire = 1ms;
+constexpr Duration kListing = 10ms;
+constexpr Duration kBoot = 1s;
+constexpr Duration kSeeConnected = 10ms;
+constexpr Duration kSeePicture = 30ms;
+
+}  // namespace
+
+Endpoint ManagerStage::door_of(HostId host, NodeId id) const {
+    return {names_.of(host), static_cast<std::uint16_t>(20000 + id.value)};
+}
+
+void ManagerStage::carry_out(const Action& action) {
+    if (const auto* send = std::get_if<SendToNode>(&action)) {
+        later(kWire, [this, message = *send] {
+            const auto node = nodes_.find(message.to);
+            if (node != nodes_.end() && !cut_.contains(message.to)) node->second->hear(message.message);
+        });
+    } else if (const auto* to_client = std::get_if<SendToClient>(&action)) {
+        send_to_client(*to_client);
+    } else if (const auto* echo = std::get_if<Echo>(&action)) {
+        later(0ms, [this, incident = echo->incident] { deliver(Echoed{incident}); });
+    } else if (const auto* list = std::get_if<ListInstances>(&action)) {
+        later(kListing, [this, id = list->host] {
+            const Host& there = hosts_[id];
+            if (!there.unreachable.empty()) {
+                deliver(HostListed{id, failure(ErrorCode::unavailable, there.unreachable)});
+                return;
+            }
+            std::vector<ListedInstance> listed;
+            for (const auto& [instance, known] : there.instances) listed.push_back({instance, known.running, door_of(id, instance)});
+            deliver(HostListed{id, std::move(listed)});
+        });
+    } else if (const auto* made = std::get_if<CreateInstance>(&action)) {
+        create(*made);
+    } else if (const auto* scrub = std::get_if<ScrubInstance>(&action)) {
+        operate(scrub->operation, scrub->host,
+                [this, id = scrub->instance](Host& there) {
+                    if (nodes_.contains(id)) nodes_[id]->die();
+                    there.instances[id].running = true;
+                    boot(id, there.instances[id].slots);
+                },
+                scrub->instance);
+    } else if (const auto* destroy = std::get_if<DestroyInstance>(&action)) {
+        operate(destroy->operation, destroy->host,
+                [this, id = destroy->instance](Host& there) {
+                    if (nodes_.contains(id)) nodes_[id]->die();
+                    there.instances.erase(id);
+                },
+                destroy->instance);
+    } else if (const auto* fence = std::get_if<FenceHost>(&action)) {
+        operate(fence->operation, fence->host,
+                [this, id = fence->host](Host&) {
+                    for (const auto& [node, place] : places_) {
+                        if (place == id && nodes_.contains(node)) nodes_[node]->die();
+                    }
+                },
+                {});
+    }
+}
+
+/// One request to a hypervisor: done after a while, or refused, or done and the answer lost.
+void ManagerStage::operate(OperationId operation, HostId id, std::function<void(Host&)> work, NodeId instance) {
+    later(operation_delay_, [this, operation, id, kept = std::move(work), instance] {
+        Host& there = hosts_[id];
+        if (!there.unreachable.empty()) {
+            deliver(OperationDone{operation, failure(ErrorCode::unavailable, there.unreachable)});
+            return;
+        }
+        if (fail_times_ > 0) {
+            --fail_times_;
+            deliver(OperationDone{operation, failure(ErrorCode::failed, fail_text_)});
+            return;
+        }
+        if (!there.failing.empty()) {
+            deliver(OperationDone{operation, failure(ErrorCode::failed, there.failing)});
+            return;
+        }
+        kept(there);
+        if (lose_times_ > 0) {
+            --lose_times_;
+            return;
+        }
+        deliver(OperationDone{operation, instance ? door_of(id, instance) : Endpoint{}});
+    });
+}
+
+void ManagerStage::create(const CreateInstance& action) {
+    places_[action.instance] = action.host;
+    operate(action.operation, action.host,
+            [this, id = action.instance, slots = action.slots](Host& there) {
+                if (there.instances.contains(id)) return;  // idempotent by instance
+                there.instances[id] = {true, slots};
+                boot(id, slots);
+            },
+            action.instance);
+}
+
+void ManagerStage::boot(NodeId id, std::uint32_t slots) {
+    if (const auto old = nodes_.find(id); old != nodes_.end()) {
+        graveyard_.push_back(std::move(old->second));
+        nodes_.erase(old);
+    }
+    if (!boot_) return;
+    auto node = std::make_unique<FakeNode>(*this, id, ++boots_, slots);
+    FakeNode* fresh = node.get();
+    nodes_[id] = std::move(node);
+    later(kBoot, [fresh] {
+        if (!fresh->dead()) fresh->start();
+    });
+}
+
+void ManagerStage::end_instance(NodeId id, const std::string& cause) {
+    if (nodes_.contains(id)) nodes_[id]->die();
+    const auto place = places_.find(id);
+    if (place != places_.end()) {
+        const auto instance = hosts_[place->second].instances.find(id);
+        if (instance != hosts_[place->second].instances.end()) instance->second.running = false;
+    }
+    if (!cause.empty()) deliver(InstanceEnded{id, cause, now_});
+}
+
+/// The person's eyes: connected, then a picture, when the desktop really is there.
+void ManagerStage::send_to_client(const SendToClient& send) {
+    const auto* redirect = std::get_if<TerminalRedirect>(&send.message);
+    if (redirect == nullptr) return;
+    const auto see = [&](Duration after, const char* what) {
+        later(after, [this, to = send.to, told = *redirect, what] {
+            const auto node = nodes_.find(told.ticket.claims.door);
+            if (node == nodes_.end() || !node->second->shows(told.terminal)) return;
+            deliver(ClientSaid{to, TerminalSeen{told.terminal, told.epoch, what, told.incident}});
+        });
+    };
+    see(kSeeConnected, "connected");
+    see(kSeePicture, "picture");
+}
+
+}  // namespace understudy::golden
