@@ -112,7 +112,7 @@ Result<Config> parse_config(std::string text, const std::string& name) {
     }
     Config config;
     Reader reader(table, name);
-    reader.number("", "node", config.node.value, 1, std::numeric_limits<std::int64_t>::max());
+    reader.number("node", "id", config.node.value, 1, std::numeric_limits<std::int64_t>::max());
     reader.text("", "software", config.software);
     reader.text("manager", "endpoint", config.manager_endpoint);
     reader.text("manager", "public_key", config.manager_public_key);
@@ -131,7 +131,7 @@ Result<Config> parse_config(std::string text, const std::string& name) {
     reader.text("sessions", "geometry", config.geometry);
     reader.share("sessions", "pause_budget", config.pause_budget);
     reader.text("log", "level", config.log_level);
-    reader.required("", "node", static_cast<bool>(config.node));
+    reader.required("node", "id", static_cast<bool>(config.node));
     reader.required("manager", "endpoint", !config.manager_endpoint.empty());
     reader.required("manager", "public_key (40 characters)", config.manager_public_key.size() == kKeyLength);
     reader.required("keys", "public (40 characters)", config.public_key.size() == kKeyLength);
