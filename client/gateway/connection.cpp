@@ -69,6 +69,7 @@ asio::awaitable<void> serve_websocket(Server& server, beast::tcp_stream stream, 
     timeout.idle_timeout = limits::kSilence;
     timeout.keep_alive_pings = true;
     socket.set_option(timeout);
+    socket.auto_fragment(false);  // a picture goes out as it came, without being cut and copied
     error_code error;
     co_await socket.async_accept(request, into(error));
     if (error) co_return;

@@ -1,6 +1,8 @@
 // See fake_manager.hpp.
 #include "fake_manager.hpp"
 
+#include <cerrno>
+
 #include <zmq.hpp>
 #include <zmq_addon.hpp>
 
@@ -26,7 +28,16 @@ struct FakeManager::Sockets {
         router->set(zmq::sockopt::curve_server, true);
         router->set(zmq::sockopt::curve_secretkey, keys.secret_key);
         router->set(zmq::sockopt::zap_domain, std::string("understudy"));
-        router->bind(address);
+        // libzmq lets go of an address a moment after its socket was closed.
+        for (int attempt = 0;; ++attempt) {
+            try {
+                router->bind(address);
+                break;
+            } catch (const zmq::error_t& error) {
+                if (error.num() != EADDRINUSE || attempt == 200) throw;
+                static_cast<void>(zmq_poll(nullptr, 0, 5));
+            }
+        }
         endpoint = router->get(zmq::sockopt::last_endpoint);
     }
 
