@@ -42,7 +42,7 @@ function nodeDetails(node) {
   ];
   const button = (act, text, risky) => h("button", { type: "button", class: risky ? "risky" : "", onclick: () => confirmAct(act(node)) }, text);
   const alive = !["failed", "destroying"].includes(node.state);
-  showDetails(node.name, rows, alive ? [button(acts.drain, "Drain"), button(acts.undrain, "Use again"),
+  showDetails(node.name, rows, alive ? [node.draining ? button(acts.undrain, "Use again") : button(acts.drain, "Drain"),
     node.kind === "static" ? null : button(acts.kill, "Kill instance", true)].filter(Boolean) : []);
 }
 
@@ -53,7 +53,7 @@ function nodeTile(node, duties) {
     class: `node ${node.health} ${node.state} ${node.role}`, type: "button", "data-key": `node-${node.id}`, onclick: () => nodeDetails(node),
     "aria-label": `${node.name}, ${state}, ${node.health}${duties.map((duty) => `, ${duty.primary ? "serves" : "stands by for"} ${duty.what} of ${duty.text}`).join("")}`,
   },
-    h("span", { class: "title" }, h("strong", {}, node.name), h("span", { class: "soft" }, state), worry && h("span", { class: "worry" }, worry)),
+    h("span", { class: "title" }, h("strong", {}, node.name), h("span", { class: "soft" }, state), node.draining && h("span", { class: "badge warn" }, "draining"), worry && h("span", { class: "worry" }, worry)),
     h("span", { class: "duties" }, duties.map(dutyPill)),
     (worry || node.state === "booting" || node.state === "failed") && node.reason ? h("span", { class: "reason" }, node.reason) : null);
 }
@@ -69,11 +69,12 @@ function hostCard(host, nodes, duties) {
   const resting = host.state === "maintenance";
   return h("article", { class: `card host ${host.state}`, "aria-label": `Host ${host.name}` },
     h("header", {},
-      h("h3", {}, host.name), h("span", { class: "soft" }, `domain ${host.domain || "–"}, ${host.acceleration}`),
+      h("h3", {}, host.name), h("span", { class: "soft", title: host.acceleration_reason || "how guests run, as proven on this host" },
+        [host.domain && host.domain !== host.name ? `domain ${host.domain}` : "", host.acceleration].filter(Boolean).join(", ")),
       host.state !== "active" && h("span", { class: `badge ${host.state === "unreachable" ? "bad" : "warn"}` }, host.state),
-      h("span", { class: "grow" }),
-      !resting && h("button", { class: "small", type: "button", "data-key": `drain-${host.name}`, "aria-label": `Drain host ${host.name}`, onclick: () => confirmAct(acts.drainHost(host)) }, "Drain"),
-      h("button", { class: "small", type: "button", "data-key": `rest-${host.name}`, "aria-label": `${resting ? "End" : "Start"} maintenance of ${host.name}`, onclick: () => confirmAct(acts.maintenance(host, resting ? "off" : "on")) }, resting ? "Use again" : "Maintenance")),
+      h("span", { class: "deeds" }, !resting && h("button", { class: "small", type: "button", "data-key": `drain-${host.name}`, "aria-label": `Drain host ${host.name}`, onclick: () => confirmAct(acts.drainHost(host)) }, "Drain"),
+      h("button", { class: "small", type: "button", "data-key": `rest-${host.name}`, "aria-label": `${resting ? "End" : "Start"} maintenance of ${host.name}`, onclick: () => confirmAct(acts.maintenance(host, resting ? "off" : "on")) }, resting ? "Use again" : "Maintenance"))),
+    host.reason ? h("p", { class: "note" }, host.reason) : null,
     h("div", { class: "meters" },
       meter("CPUs", host.used?.vcpus ?? 0, host.capacity?.vcpus ?? 0, `${host.used?.vcpus ?? 0} of ${host.capacity?.vcpus ?? "?"}`),
       meter("Memory", host.used?.memory_mib ?? 0, host.capacity?.memory_mib ?? 0, `${memory(host.used?.memory_mib ?? 0)} of ${memory(host.capacity?.memory_mib ?? 0)}`)),

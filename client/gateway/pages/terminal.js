@@ -22,7 +22,7 @@ const known = { gateway: true, manager: true, waiting: "", refused: "", moving: 
 function lineText() {
   if (known.refused) return `This terminal cannot be served: ${known.refused}`;
   if (!known.gateway) return "The gateway does not answer. Trying again…";
-  if (known.waiting) return `Your desktop will be back as soon as possible: ${known.waiting}`;
+  if (known.waiting) return `${desktop.everPictured ? "Your desktop will be back as soon as possible" : "Getting your desktop ready"}: ${known.waiting}`;
   if (known.moving) return "Your desktop is moving to another machine…";
   if (!known.manager && !desktop.everPictured) return "The manager does not answer. Trying again…";
   return desktop.everPictured ? "Reconnecting to your desktop…" : "Getting your desktop ready…";

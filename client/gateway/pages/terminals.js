@@ -15,10 +15,12 @@ function serving(view, { primary, phase, backups = [] } = {}) {
 function checkpoint(session) {
   const held = (session.backups ?? []).map((backup) => backup.checkpoint).filter(Boolean).sort((a, b) => a.age_ms - b.age_ms)[0];
   const { wanted, in_force: inForce, reason } = session.protection ?? {};
+  // Nothing is in force yet for what does not run.
+  if (session.phase !== "running") return [h("span", { class: "soft" }, session.detail || session.phase)];
   const parts = [h("span", { class: `badge ${inForce === wanted ? (inForce === "restart" ? "" : "good") : "warn"}` }, inForce ?? "unknown")];
   if (held) parts.push(h("span", { class: "soft", title: `checkpoint ${held.epoch}/${held.sequence}, ${size(held.bytes)}, the application stood still for ${session.pause_ms} ms` }, `${duration(held.age_ms * 1000)} ago, ${size(held.bytes)}`));
   else if (inForce === "checkpoint") parts.push(h("span", { class: "soft" }, "none held yet"));
-  if (inForce !== wanted) parts.push(h("p", { class: "note" }, `Not protected by ${wanted}: ${reason}`));
+  if (inForce !== wanted) parts.push(h("p", { class: "note" }, `Not protected by ${wanted}${reason ? `: ${reason}` : ""}`));
   return parts;
 }
 
