@@ -24,9 +24,11 @@ constexpr std::chrono::milliseconds kLongestPause{2'000};
 
 using SteadyClock = std::chrono::steady_clock;
 
-bool has_input(int socket) {
-    pollfd ready{socket, POLLIN, 0};
-    return ::poll(&ready, 1, 0) == 1;
+// Credit may lie in it unread; only the end counts.
+bool has_ended(int socket) {
+    char next = '\0';
+    const auto length = ::recv(socket, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    return length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 // Sends the files of one checkpoint within the credit that was granted.
@@ -128,7 +130,7 @@ bool CheckpointSender::wait_for_offer(Offer& next) {
     std::unique_lock lock(mutex_);
     while (!ending_ && done_ == offered_) {
         changed_.wait_for(lock, std::chrono::milliseconds(500));
-        if (socket_ && has_input(socket_.get())) return false;
+        if (socket_ && has_ended(socket_.get())) return false;
     }
     next = newest_;
     done_ = offered_;
