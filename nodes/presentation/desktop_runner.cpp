@@ -16,8 +16,12 @@ namespace {
 
 constexpr std::uint32_t kDefaultWidth = 1280;
 constexpr std::uint32_t kDefaultHeight = 800;
-constexpr std::uint32_t kWindowWidth = 800;   // of a window nobody has placed yet
+constexpr std::uint32_t kWindowWidth = 800;   // of the only window, before anybody placed it
 constexpr std::uint32_t kWindowHeight = 560;
+constexpr std::uint32_t kNarrowest = 480;     // a window beside others
+constexpr std::uint32_t kPanelHeight = 30;    // as in tint2rc
+constexpr std::uint32_t kTitleHeight = 24;
+constexpr std::uint32_t kGap = 8;
 constexpr Duration kManagerRestart = std::chrono::milliseconds(200);
 constexpr Duration kManagerLongest = std::chrono::seconds(5);
 
@@ -219,9 +223,26 @@ std::string DesktopRunner::geometry_of(const WindowSource& source) const {
         const auto offset = [](std::int32_t value) { return (value < 0 ? "" : "+") + std::to_string(value); };
         return std::to_string(place.width) + "x" + std::to_string(place.height) + offset(place.x) + offset(place.y);
     }
+    return first_place(source);
+}
+
+// Beside each other, as long as each stays useful: nobody should have to search for the second window.
+std::string DesktopRunner::first_place(const WindowSource& source) const {
     const auto width = assign_.width == 0 ? kDefaultWidth : assign_.width;
-    const auto height = assign_.height == 0 ? kDefaultHeight : assign_.height;
-    return std::to_string(std::min(kWindowWidth, width * 3 / 4)) + "x" + std::to_string(std::min(kWindowHeight, height * 3 / 4));
+    const auto height = (assign_.height == 0 ? kDefaultHeight : assign_.height) - kPanelHeight;
+    const auto found = std::find_if(assign_.windows.begin(), assign_.windows.end(), [&](const auto& other) { return other.session == source.session; });
+    const auto position = static_cast<std::uint32_t>(found - assign_.windows.begin());
+    const auto count = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(assign_.windows.size()));
+    std::uint32_t columns = 1;
+    while (columns * columns < count && width / (columns + 1) >= kNarrowest) ++columns;
+    if (columns == 1 && count == 1) {
+        return std::to_string(std::min(kWindowWidth, width * 3 / 4)) + "x" + std::to_string(std::min(kWindowHeight, height * 3 / 4));
+    }
+    const auto rows = (count + columns - 1) / columns;
+    const auto cell_width = width / columns;
+    const auto cell_height = height / rows;
+    return std::to_string(cell_width - 2 * kGap) + "x" + std::to_string(cell_height - kTitleHeight - 2 * kGap) + "+" +
+           std::to_string(position % columns * cell_width + kGap / 2) + "+" + std::to_string(position / columns * cell_height + kGap / 2);
 }
 
 void DesktopRunner::update_windows() {

@@ -46,6 +46,7 @@ class DesktopRunner {
     void fail(const std::string& why);
     void report();
     [[nodiscard]] std::string geometry_of(const WindowSource& source) const;
+    [[nodiscard]] std::string first_place(const WindowSource& source) const;
     [[nodiscard]] std::map<std::string, std::string> environment() const;
     [[nodiscard]] std::string tag() const;
 

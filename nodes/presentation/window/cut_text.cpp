@@ -82,8 +82,10 @@ Result<ClipboardMessage> parse_clipboard_message(std::span<const std::uint8_t> b
     if (body.size() < 4) return failure(ErrorCode::damaged, "clipboard message is too short");
     ClipboardMessage message;
     message.flags = u32_at(body, 0);
+    // A message of capabilities has all bits that apply, "provide" among them, and no text.
+    const std::uint32_t kinds = clipboard_flag::kCaps | clipboard_flag::kProvide;
     const bool provides_text =
-        (message.flags & clipboard_flag::kProvide) != 0 && (message.flags & clipboard_flag::kText) != 0;
+        (message.flags & kinds) == clipboard_flag::kProvide && (message.flags & clipboard_flag::kText) != 0;
     if (!provides_text) return message;
     // Doubled: every line end may have become two bytes. Other formats may follow the text; they are cut off.
     auto data = inflate_bounded(body.subspan(4), 2 * kMaxClipboardBytes + 5);

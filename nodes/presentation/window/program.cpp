@@ -20,6 +20,8 @@ constexpr milliseconds kGrace{1500};
 constexpr milliseconds kSizeAnswer{1000};
 constexpr milliseconds kSilenceCheck{1000};
 constexpr milliseconds kSilent{5000};
+/// A window manager that is just starting can lose the request to show a window; it is repeated.
+constexpr milliseconds kMapAgain{300};
 
 constexpr const char* kStartingText = "Connecting to the application";
 constexpr const char* kLostText = "The connection to the application was lost. Trying again";
@@ -49,6 +51,7 @@ void Program::run() {
     show_notice(Notice::starting, kStartingText);
     window_->use_waiting_shape();
     window_->map();
+    map_again_due_ = Clock::now() + kMapAgain;
     emit(EventLine("ready")
              .add("session", static_cast<std::int64_t>(options_.window.session.value))
              .add("window", static_cast<std::int64_t>(window_->id()))
@@ -85,7 +88,7 @@ void Program::wait_for_something() {
 
 int Program::milliseconds_to_next_timer() const {
     Due next;
-    for (const Due& due : {geometry_due_, size_wish_due_, size_answer_due_, lost_notice_due_, silence_check_due_}) {
+    for (const Due& due : {map_again_due_, geometry_due_, size_wish_due_, size_answer_due_, lost_notice_due_, silence_check_due_}) {
         if (due && (!next || *due < *next)) next = due;
     }
     if (!next) return -1;
@@ -100,6 +103,10 @@ void Program::run_due_timers() {
         due.reset();
         return true;
     };
+    if (fires(map_again_due_)) {
+        window_->map();
+        map_again_due_ = now + kMapAgain;
+    }
     if (fires(geometry_due_)) report_geometry();
     if (fires(size_wish_due_)) wish_size();
     if (fires(size_answer_due_) && painter_->picture_size() != window_size_) {

@@ -120,6 +120,7 @@ private:
     PointerState pointer_;
     Place reported_place_;
 
+    Due map_again_due_;      ///< the window manager has not shown us yet
     Due geometry_due_;       ///< report the place
     Due size_wish_due_;      ///< ask the session for the window's size
     Due size_answer_due_;    ///< until then the session may still take it

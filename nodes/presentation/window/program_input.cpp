@@ -60,6 +60,9 @@ void Program::handle_x_event(XEvent& event) {
             needs_redraw_ = true;
             break;
         }
+        case MapNotify:
+            map_again_due_.reset();
+            break;
         case ReparentNotify:
         case PropertyNotify:  // the frame's extents, among others
             if (!geometry_due_) geometry_due_ = Clock::now() + kGeometryPause;
