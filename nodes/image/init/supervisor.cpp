@@ -124,6 +124,7 @@ void Supervisor::bury_ended_processes() {
     if (ended == agent_) note_agent_end(status);
     if (ended == aside_) {
       aside_ = -1;
+      if (status != 0) console_.say("some drivers could not be loaded; the kernel's log may say why");
       console_.open_ports();
       power_button_.open_devices();
     }
