@@ -1,6 +1,7 @@
 // See acceleration.hpp.
 #include "manager/adapters/hypervisor/acceleration.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <sstream>
@@ -45,7 +46,9 @@ AccelerationVerdict try_kvm(const std::string& kernel, const std::string& initrd
         return {"tcg", "KVM is offered but does not work: a tiny guest said nothing within " +
                            std::to_string(kPatience.count()) + " s; software emulation is used"};
     }
-    return {"tcg", "KVM is offered but does not work: " + heard->text.substr(0, 200) + "; software emulation is used"};
+    std::string words = heard->text.substr(0, 200);
+    std::replace(words.begin(), words.end(), '\n', ' ');
+    return {"tcg", "KVM is offered but does not work: " + words + "; software emulation is used"};
 }
 
 }  // namespace

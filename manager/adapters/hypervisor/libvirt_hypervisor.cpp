@@ -70,7 +70,7 @@ Result<virConnectPtr> LibvirtHypervisor::connect() {
     if (!connection_) {
         return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + options_.uri + ": " + libvirt_words());
     }
-    virConnectSetKeepAlive(connection_.get(), 2, 3);
+    if (driver_ == Driver::remote) virConnectSetKeepAlive(connection_.get(), 2, 3);  // a dead peer shows in seconds
     listen_for_stops(connection_.get());
     return connection_.get();
 }
