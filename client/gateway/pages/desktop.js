@@ -6,23 +6,24 @@ import RFB from "/novnc/core/rfb.js";
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
 const PICTURE_POLL_MS = 16;
+const PARTIAL_LIMIT_MS = 2000;   // some of it is drawn: better shown than hidden any longer
 const PICTURE_LIMIT_MS = 10000;  // connected, but nothing is drawn: start afresh
 
 const sample = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 sample.canvas.width = 5;
 sample.canvas.height = 1;
 
-// True once the server has drawn on the canvas: until then its pixels are transparent. Five points,
+// How many of five points the server has drawn on the canvas: until then its pixels are transparent. Five,
 // because a server may set the size first and draw afterwards; by way of a small canvas, because a
 // browser makes a canvas slow that is often read.
-function isDrawn(canvas) {
+function drawnPoints(canvas) {
   const { width, height } = canvas;
-  if (width === 0 || height === 0) return false;
+  if (width === 0 || height === 0) return 0;
   const points = [[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1], [width >> 1, height >> 1]];
   sample.clearRect(0, 0, 5, 1);
   points.forEach(([x, y], i) => sample.drawImage(canvas, x, y, 1, 1, i, 0, 1, 1));
   const { data } = sample.getImageData(0, 0, 5, 1);
-  return points.every((_, i) => data[i * 4 + 3] !== 0);
+  return points.filter((_, i) => data[i * 4 + 3] !== 0).length;
 }
 
 export class Desktop extends EventTarget {
@@ -62,7 +63,7 @@ export class Desktop extends EventTarget {
     this.screen.append(place);
     const rfb = new RFB(place, this.address(this.epoch), { shared: true });
     rfb.scaleViewport = true;
-    rfb.background = "transparent";
+    rfb.background = "#000";
     rfb.qualityLevel = 8;
     rfb.compressionLevel = 1;
     const connection = { rfb, place, epoch: this.epoch, canvas: place.querySelector("canvas"), pictured: false, opened: performance.now() };
@@ -77,8 +78,10 @@ export class Desktop extends EventTarget {
   // Waits for the first complete picture of a connection.
   watch(connection) {
     if (this.current !== connection) return;
-    if (!isDrawn(connection.canvas)) {
-      if (performance.now() - connection.opened > PICTURE_LIMIT_MS) connection.rfb.disconnect();
+    const drawn = drawnPoints(connection.canvas);
+    const waited = performance.now() - connection.opened;
+    if (drawn < 5 && !(drawn > 0 && waited > PARTIAL_LIMIT_MS)) {
+      if (waited > PICTURE_LIMIT_MS) connection.rfb.disconnect();
       else setTimeout(() => this.watch(connection), PICTURE_POLL_MS);
       return;
     }

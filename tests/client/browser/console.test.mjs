@@ -1,0 +1,100 @@
+// Claims about the console as an operator uses it.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { Scene } from "./scene.mjs";
+
+let scene;
+const view = JSON.parse(readFileSync(new URL("../data/view.json", import.meta.url)));
+before(async () => { scene = await Scene.open(); scene.view(view); });
+after(async () => { await scene?.close(); });
+
+const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
+
+test("hosts, duties, protection and the newest incident are on the page", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector(".host");
+  assert.match(await text(page, "#map"), /us-9.*heartbeats are late/);
+  assert.match(await text(page, "#terminals"), /Not protected by checkpoint: its checkpoint could not be restored/);
+  assert.match(await text(page, ".story"), /at most 3.2 s/);
+  assert.match(await text(page, "#alarms"), /no second failure domain/);
+  assert.equal(await page.$$eval(".axis .phase", (rows) => rows.length), 9);
+  await page.click('[data-key="incident-8"]');
+  await page.waitForFunction(() => document.querySelector(".story h3").textContent.includes("us-14"));
+  await page.close();
+});
+
+test("a change is shown as it comes, and the keyboard's focus stays", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="node-13"]');
+  await page.focus('[data-key="node-13"]');
+  const changed = structuredClone(view);
+  changed.nodes.find((node) => node.id === 13).health = "down";
+  scene.view(changed);
+  await page.waitForSelector('[data-key="node-13"].down');
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.key), "node-13");
+  scene.view(view);
+  await page.close();
+});
+
+test("an act asks for a reason, is sent with it, and shows what the manager said", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="over-2"]');
+  await page.focus('[data-key="over-2"]');
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog[open] #reason");
+  await page.keyboard.press("Enter");
+  assert.ok(await page.$("dialog[open] #reason"), "nothing is sent without a reason");
+  await page.keyboard.type("balance before the weekend");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog .result.good");
+  assert.match(await text(page, "dialog"), /Done: failover/);
+  const asked = await scene.manager.line(/^asked failover/);
+  assert.match(asked, /\[session=2\]/);
+  assert.match(asked, /\[reason=balance before the weekend\]/);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+  await page.close();
+});
+
+test("while the manager is away the last view stays and says since when", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector(".host");
+  scene.manager.say("vanish");
+  await page.waitForFunction(() => /manager is away since/.test(document.getElementById("away").textContent));
+  assert.ok(await page.$(".host"));
+  scene.manager.say("resume");
+  await page.waitForFunction(() => document.getElementById("link").dataset.state === "live");
+  await page.close();
+});
+
+test("names are text, whatever they contain", async () => {
+  const evil = structuredClone(view);
+  evil.terminals[0].name = "<img src=x onerror=alert(1)>";
+  evil.incidents[0].title = "<script>alert(2)</script>";
+  const page = await scene.page("/console");
+  scene.view(evil);
+  await page.waitForFunction(() => document.querySelector(".story h3")?.textContent.includes("<script>"));
+  assert.equal(await page.$("main img"), null);
+  scene.view(view);
+  await page.close();
+});
+
+test("nothing is cut off sideways, from a phone to a wide screen", async () => {
+  for (const width of [360, 390, 768, 1024, 1280, 1920]) {
+    const page = await scene.page("/console", { width, height: 720 });
+    await page.waitForSelector(".host");
+    const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(excess <= 0, `at ${width} pixels the page is ${excess} too wide`);
+    await page.close();
+  }
+});
+
+test("an empty system is explained, and no script failed on the way", async () => {
+  const page = await scene.page("/console");
+  scene.view({ manager: { version: "0.1.0", incarnation: 1, store: "ok" }, hosts: [], nodes: [], terminals: [], sessions: [], pools: [], incidents: [] });
+  await page.waitForFunction(() => /No hosts/.test(document.getElementById("map").textContent));
+  assert.match(await text(page, "#incidents"), /No incidents/);
+  await page.close();
+  assert.deepEqual(scene.problems, []);
+});

@@ -1,0 +1,99 @@
+// What every browser test needs: a manager that is played, a gateway, and a browser that complains about
+// errors and violations of the content policy.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import os from "node:os";
+import path from "node:path";
+
+const { UNDERSTUDY_BUILD: build, UNDERSTUDY_MODULES: modules } = process.env;
+if (!build || !modules) throw new Error("start these tests with tests/client/browser/run BUILD-FOLDER");
+const puppeteer = createRequire(path.join(modules, "package.json"))("puppeteer-core");
+const KEY = "a-key-for-browser-tests";
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync"];
+
+// A child process whose lines can be waited for.
+class Child {
+  constructor(command, args) {
+    this.process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.lines = [];
+    this.waiting = [];
+    createInterface({ input: this.process.stdout }).on("line", (line) => {
+      this.lines.push(line);
+      this.waiting = this.waiting.filter((look) => !look(line));
+    });
+  }
+
+  say(line) { this.process.stdin.write(`${line}\n`); }
+
+  // The first line, past or to come, that matches.
+  line(pattern, timeoutMs = 10000) {
+    const past = this.lines.find((line) => pattern.test(line));
+    if (past) return Promise.resolve(past);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no line like ${pattern} came; there were:\n${this.lines.join("\n")}`)), timeoutMs);
+      this.waiting.push((line) => {
+        if (!pattern.test(line)) return false;
+        clearTimeout(timer);
+        resolve(line);
+        return true;
+      });
+    });
+  }
+
+  end() { this.process.kill("SIGTERM"); return new Promise((resolve) => { if (this.process.exitCode !== null) resolve(); else this.process.once("exit", resolve); }); }
+}
+
+export class Scene {
+  static async open() {
+    const scene = new Scene();
+    scene.folder = mkdtempSync(path.join(os.tmpdir(), "understudy-browser-"));
+    scene.manager = new Child(path.join(build, "tests/client/fake-manager"), []);
+    await scene.manager.line(/^# ready/);
+    const configuration = path.join(scene.folder, "gateway.toml");
+    const link = scene.manager.lines.filter((line) => !line.startsWith("#")).join("\n");
+    writeFileSync(configuration, `${link}\n[gateway]\nport = 0\naccess_key = "${KEY}"\n`);
+    scene.gateway = new Child(path.join(build, "client/gateway/understudy-gateway"), ["--config", configuration]);
+    scene.address = (await scene.gateway.line(/^listening on/)).replace("listening on ", "");
+    scene.browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", headless: true, args: FLAGS, userDataDir: path.join(scene.folder, "profile") });
+    scene.problems = [];
+    return scene;
+  }
+
+  // A page that is logged in; errors of its scripts and policy violations are collected.
+  async page(where, { width = 1280, height = 720, login = true } = {}) {
+    const page = await this.browser.newPage();
+    await page.setViewport({ width, height });
+    page.on("pageerror", (error) => this.problems.push(error.message));
+    page.on("dialog", (dialog) => { this.problems.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
+    page.on("console", (message) => { if (/Content Security Policy|Uncaught/.test(message.text())) this.problems.push(message.text()); });
+    await page.goto(this.address + (login ? `login?key=${KEY}&next=${encodeURIComponent(where)}` : where.slice(1)));
+    return page;
+  }
+
+  key() { return KEY; }
+
+  view(view) {
+    const file = path.join(this.folder, `view-${Math.random()}.json`);
+    writeFileSync(file, JSON.stringify(view));
+    this.manager.say(`view ${file}`);
+  }
+
+  async close() {
+    await this.browser?.close();
+    await this.gateway?.end();
+    await this.manager?.end();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+// Waits until a condition on this side holds.
+export async function until(condition, what, timeoutMs = 10000) {
+  const end = Date.now() + timeoutMs;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`did not happen: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
