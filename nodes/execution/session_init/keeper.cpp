@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kLogBytes = 64 * 1024;   // what a chatty application may leave behind
 constexpr int kWindowManagerStarts = 20;
-constexpr int kScreenPatienceMs = 30'000;
+constexpr int kScreenPatienceMs = 60000;
 
 std::string runtime_folder(const Options& options) { return "/run/user/" + std::to_string(options.user); }
 
