@@ -128,6 +128,9 @@ void Agent::open_door(Descriptor listener) {
         return open_ticket(text, core_.ticket_key());
     };
     targets.admits = [this](const TicketClaims& claims) { return core_.admits(claims, loop_.now(), wall_ms()); };
+    targets.comes_up = [this](const TicketClaims& claims) {
+        return core_.lease_valid(loop_.now()) && claims.door == config_.node && sessions_->comes_up(claims.session, claims.serving_epoch, claims.epoch);
+    };
     targets.screen_socket = [this](SessionId session) { return sessions_->screen_socket(session); };
     targets.desktop_socket = [this](TerminalId terminal) { return desktops_->socket(terminal); };
     targets.take_checkpoints = [this](const TicketClaims& claims, Descriptor socket, std::function<void()> on_gone) {

@@ -117,28 +117,35 @@ void Door::serve(GuestId id, const std::string& line) {
         refuse(id, "the ticket is for another kind of stream");
         return;
     }
-    if (const auto admitted = targets_.admits(*claims); !admitted) {
-        refuse(id, admitted.error().message);
-        return;
-    }
     Guest& guest = guests_.at(id);
     guest.claims = *claims;
+    if (const auto admitted = targets_.admits(*claims); !admitted) {
+        // Waiting here is shorter than being sent away and coming again.
+        if (*purpose == Purpose::window && targets_.comes_up(*claims)) wait_for_target(id);
+        else refuse(id, admitted.error().message);
+        return;
+    }
     if (*purpose == Purpose::checkpoint) {
         hand_over(id);
         return;
     }
-    guest.timer = loop_.after(kTargetPatience, [this, id] {
-        guests_.at(id).timer = 0;
-        refuse(id, "the X server does not answer");
-    });
+    wait_for_target(id);
     if (*purpose == Purpose::window) {
-        guest.stage = Stage::held;
         if (const auto path = targets_.screen_socket(guest.claims.session)) connect_target(id, *path);
         return;
     }
     const auto path = targets_.desktop_socket(guest.claims.terminal);
     if (path) connect_target(id, *path);
     else refuse(id, path.error().message);
+}
+
+void Door::wait_for_target(GuestId id) {
+    Guest& guest = guests_.at(id);
+    guest.stage = Stage::held;
+    guest.timer = loop_.after(kTargetPatience, [this, id] {
+        guests_.at(id).timer = 0;
+        refuse(id, "the X server does not answer");
+    });
 }
 
 void Door::connect_target(GuestId id, const std::string& path) {
@@ -210,7 +217,8 @@ void Door::drop(GuestId id) {
 void Door::recheck() {
     std::vector<GuestId> stale;
     for (const auto& [id, guest] : guests_) {
-        if (guest.stage != Stage::line && !targets_.admits(guest.claims)) stale.push_back(id);
+        if (guest.stage == Stage::line || targets_.admits(guest.claims)) continue;
+        if (guest.stage != Stage::held || !targets_.comes_up(guest.claims)) stale.push_back(id);
     }
     for (const auto id : stale) drop(id);
 }
@@ -227,7 +235,8 @@ void Door::retry_held(SessionId session) {
     for (const auto id : waiting) {
         const auto path = targets_.screen_socket(session);
         if (!path) return;
-        connect_target(id, *path);
+        if (const auto admitted = targets_.admits(guests_.at(id).claims); admitted) connect_target(id, *path);
+        else refuse(id, admitted.error().message);
     }
 }
 

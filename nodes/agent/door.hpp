@@ -25,6 +25,8 @@ namespace understudy::node {
 struct DoorTargets {
     std::function<Result<TicketClaims>(std::string_view)> open_ticket;  ///< checks the signature
     std::function<Result<>(const TicketClaims&)> admits;                ///< checks everything that can change
+    /// Not admitted now, but a moment from now it would be: the session it is for is just coming up.
+    std::function<bool(const TicketClaims&)> comes_up;
     std::function<std::optional<std::string>(SessionId)> screen_socket; ///< nothing: not at this moment
     std::function<Result<std::string>(TerminalId)> desktop_socket;
     std::function<Result<>(const TicketClaims&, Descriptor, std::function<void()> on_gone)> take_checkpoints;
@@ -46,7 +48,7 @@ class Door {
     void recheck();
     /// Cuts everything; new streams are refused by admits().
     void cut_all();
-    /// The session's X server takes connections again: lets in who had to wait.
+    /// The session's X server takes connections (again): lets in who had to wait.
     void retry_held(SessionId session);
     /// Our ends of the connections to a session's X server.
     [[nodiscard]] std::vector<int> window_connections(SessionId session) const;
@@ -69,6 +71,7 @@ class Door {
     void let_in();
     void read_line(GuestId id);
     void serve(GuestId id, const std::string& line);
+    void wait_for_target(GuestId id);
     void connect_target(GuestId id, const std::string& path);
     void begin_splicing(GuestId id);
     void hand_over(GuestId id);

@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr unsigned kChainLinks = 12;          // a longer chain restores slower and keeps more on the disk
+constexpr Duration kFirstPicture = milliseconds(1000);
 constexpr Duration kFirstRetry = seconds(3);
 constexpr Duration kLongestRetry = seconds(600);
 constexpr Duration kConnectionWait = milliseconds(10);
@@ -29,7 +30,7 @@ std::int64_t wall_ms() {
 
 Checkpointer::Checkpointer(Ground& ground, const AssignSession& assign, CheckpointStore& store, SessionRun& run, Worker& worker,
                            std::function<void()> on_changed)
-    : ground_(ground), assign_(assign), store_(store), run_(run), worker_(worker), on_changed_(std::move(on_changed)), pace_(ground.settings.pause_budget) {
+    : ground_(ground), assign_(assign), store_(store), run_(run), worker_(worker), on_changed_(std::move(on_changed)), pace_(ground.settings.pause_budget), started_(ground.loop.now()) {
     if (!ground_.settings.can_checkpoint) failure_ = ground_.settings.checkpoint_reason;
 }
 
@@ -69,7 +70,8 @@ void Checkpointer::set_peers(const std::vector<Peer>& peers) {
         backups_[node].sender = std::make_unique<CheckpointSender>(as_seen_here(peer.endpoint, ground_.settings.loopback_alias), peer.ticket.text, std::move(listener));
     }
     offer_newest();
-    if (wanted() && timer_ == 0 && !dumping_) schedule(Duration::zero());
+    // A session that has just come (back) draws its first picture before it is stopped for the first time.
+    if (wanted() && timer_ == 0 && !dumping_) schedule(std::max(Duration::zero(), started_ + kFirstPicture - ground_.loop.now()));
 }
 
 void Checkpointer::set_frozen(bool frozen) {

@@ -70,6 +70,7 @@ class Checkpointer {
     std::function<void()> on_changed_;
     std::map<NodeId, Backup> backups_;
     Pace pace_;
+    const TimePoint started_;
     TreeMarks marks_;
     CheckpointId last_;                ///< {0,0}: the next one is complete
     std::uint64_t sequence_ = 0;

@@ -190,6 +190,8 @@ void Session::note_running() {
     ground_.log(tag() + " runs " + assign_.application.name + (restored_from_ == CheckpointId{} ? "" : " restored from " + folder_of(restored_from_)));
     checkpointer_ = std::make_unique<Checkpointer>(ground_, assign_, store_, *run_, *worker_, [this] { report(); });
     checkpointer_->set_frozen(frozen_);
+    // Windows first: the first checkpoint would keep them out while it is taken.
+    ground_.services.windows_may_connect(id_);
     checkpointer_->set_peers(assign_.peers);
     report();
 }
@@ -289,6 +291,11 @@ void Session::thaw() {
 std::optional<std::string> Session::screen_socket() const {
     if (!run_ || phase_ != Phase::running || frozen_ || (checkpointer_ && checkpointer_->holds_connections())) return {};
     return run_->screen_socket();
+}
+
+bool Session::comes_up(Epoch epoch, Epoch presentation_epoch) const {
+    return assigned_ && !given_up_ && !frozen_ && assign_.duty == Duty::primary && assign_.epoch == epoch && phase_ == Phase::preparing &&
+           presentation_epoch >= assign_.presentation_epoch;
 }
 
 Result<> Session::accept_checkpoints(Descriptor socket, Epoch epoch, std::function<void()> on_gone) {

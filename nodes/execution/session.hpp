@@ -33,6 +33,7 @@ class Session {
 
     /// Where a window may connect now; nothing while it can't.
     [[nodiscard]] std::optional<std::string> screen_socket() const;
+    [[nodiscard]] bool comes_up(Epoch epoch, Epoch presentation_epoch) const;
     /// A primary that brings checkpoints. Errors: `refused` (this is no backup).
     [[nodiscard]] Result<> accept_checkpoints(Descriptor socket, Epoch epoch, std::function<void()> on_gone);
 

@@ -56,6 +56,11 @@ std::optional<std::string> Sessions::screen_socket(SessionId session) const {
     return found == sessions_.end() ? std::nullopt : found->second->screen_socket();
 }
 
+bool Sessions::comes_up(SessionId session, Epoch epoch, Epoch presentation_epoch) const {
+    const auto found = sessions_.find(session);
+    return found != sessions_.end() && found->second->comes_up(epoch, presentation_epoch);
+}
+
 Result<> Sessions::accept_checkpoints(SessionId session, Descriptor socket, Epoch epoch, std::function<void()> on_gone) {
     const auto found = sessions_.find(session);
     if (found == sessions_.end()) return failure(ErrorCode::refused, "this node knows nothing of session " + to_string(session));

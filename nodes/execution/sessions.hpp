@@ -24,6 +24,8 @@ class Sessions {
     void freeze(SessionId session);
     void thaw(SessionId session);
     [[nodiscard]] std::optional<std::string> screen_socket(SessionId session) const;
+    /// It is being started or restored under this epoch, and will take windows of that presentation epoch.
+    [[nodiscard]] bool comes_up(SessionId session, Epoch epoch, Epoch presentation_epoch) const;
     [[nodiscard]] Result<> accept_checkpoints(SessionId session, Descriptor socket, Epoch epoch, std::function<void()> on_gone);
 
   private:

@@ -1,0 +1,272 @@
+// The door: who is let in, who is not, and that a stream is cut when its time is over.
+#include "nodes/agent/door.hpp"
+
+#include <sys/un.h>
+
+#include <set>
+
+#include <catch2/catch.hpp>
+
+#include "nodes/agent/base/tcp.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/ticket.hpp"
+#include "tests/execution/support.hpp"
+
+using namespace understudy;
+using namespace understudy::node;
+using namespace understudy::node::test;
+
+namespace {
+
+/// A door with a screen behind it, both on this machine.
+struct House {
+    Loop loop;
+    Scratch scratch;
+    TicketKeys keys = make_ticket_keys();
+    Descriptor screen{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    bool screen_takes = true;
+    bool comes_up = false;
+    std::set<std::uint64_t> refused_sessions;
+    std::vector<Descriptor> checkpoints;
+    std::function<void()> checkpoint_gone;
+    std::uint16_t port = 0;
+    std::unique_ptr<Door> door;
+
+    House() {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        (scratch / "screen").copy(address.sun_path, sizeof address.sun_path - 1);
+        REQUIRE(::bind(screen.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+        REQUIRE(::listen(screen.get(), 16) == 0);
+        auto listener = listen_on("127.0.0.1", 0).value();
+        port = port_of(listener.get());
+        DoorTargets targets;
+        targets.open_ticket = [this](std::string_view text) { return open_ticket(text, keys.public_key); };
+        targets.admits = [this](const TicketClaims& claims) -> Result<> {
+            if (refused_sessions.contains(claims.session.value)) return failure(ErrorCode::refused, "the epoch is stale");
+            return {};
+        };
+        targets.comes_up = [this](const TicketClaims&) { return comes_up; };
+        targets.screen_socket = [this](SessionId) -> std::optional<std::string> {
+            if (!screen_takes) return {};
+            return scratch / "screen";
+        };
+        targets.desktop_socket = [this](TerminalId) -> Result<std::string> { return scratch / "screen"; };
+        targets.take_checkpoints = [this](const TicketClaims&, Descriptor socket, std::function<void()> on_gone) -> Result<> {
+            checkpoints.push_back(std::move(socket));
+            checkpoint_gone = std::move(on_gone);
+            return {};
+        };
+        targets.log = [](const std::string&, const std::string&) {};
+        door = std::make_unique<Door>(loop, std::move(listener), std::move(targets));
+    }
+
+    std::string ticket(Purpose purpose, std::uint64_t session = 5) {
+        TicketClaims claims;
+        claims.purpose = purpose;
+        claims.session = SessionId(session);
+        return seal_ticket(claims, keys.secret).value();
+    }
+
+    Descriptor knock(const std::string& bytes) {
+        auto socket = begin_connect({"127.0.0.1", port}).value();
+        REQUIRE(run_until(loop, [&] {
+            pollfd ready{socket.get(), POLLOUT, 0};
+            return ::poll(&ready, 1, 0) == 1;
+        }));
+        REQUIRE(::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+        return socket;
+    }
+
+    /// Reads until `count` bytes or the end.
+    std::string read(const Descriptor& socket, std::size_t count) {
+        std::string text;
+        bool ended = false;
+        run_until(loop, [&] {
+            char part[4096];
+            ssize_t got = 0;
+            while (text.size() < count && (got = ::recv(socket.get(), part, std::min(sizeof part, count - text.size()), MSG_DONTWAIT)) > 0) {
+                text.append(part, static_cast<std::size_t>(got));
+            }
+            ended = got == 0;
+            return text.size() >= count || ended;
+        });
+        return text;
+    }
+
+    std::string line(const Descriptor& socket) {
+        std::string text;
+        while (!text.ends_with('\n')) {
+            const auto more = read(socket, 1);
+            if (more.empty()) break;
+            text += more;
+        }
+        return text;
+    }
+
+    bool is_closed(const Descriptor& socket) {
+        return run_until(loop, [&] {
+            char next = 0;
+            const auto got = ::recv(socket.get(), &next, 1, MSG_DONTWAIT);
+            return got == 0 || (got < 0 && errno != EAGAIN);
+        }, 5000);
+    }
+
+    Descriptor take_screen_connection() {
+        Descriptor taken;
+        REQUIRE(run_until(loop, [&] {
+            taken.reset(::accept4(screen.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            return static_cast<bool>(taken);
+        }));
+        return taken;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("door: a window with a good ticket is spliced to its screen, both ways") {
+    House house;
+    const auto window = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\nearly bytes");
+    CHECK(house.line(window) == "OK\n");
+    const auto screen = house.take_screen_connection();
+    CHECK(house.read(screen, 11) == "early bytes");
+    REQUIRE(::send(screen.get(), "picture", 7, 0) == 7);
+    CHECK(house.read(window, 7) == "picture");
+    CHECK(house.door->window_connections(SessionId(5)).size() == 1);
+    CHECK(house.door->window_connections(SessionId(6)).empty());
+}
+
+TEST_CASE("door: what is no ticket is refused with a reason, and nothing more is heard") {
+    House house;
+    std::string line;
+    std::string reason;
+    SECTION("another protocol") { line = "GET / HTTP/1.1\n", reason = "first line"; }
+    SECTION("no purpose") { line = "UNDERSTUDY/1 \n", reason = "a window, a desktop or a checkpoint"; }
+    SECTION("unknown purpose") { line = "UNDERSTUDY/1 shell abc\n", reason = "a window, a desktop or a checkpoint"; }
+    SECTION("no ticket") { line = "UNDERSTUDY/1 window x\n", reason = "not a ticket"; }
+    SECTION("a forged ticket") {
+        auto text = house.ticket(Purpose::window);
+        text[5] = text[5] == 'A' ? 'B' : 'A';
+        line = "UNDERSTUDY/1 window " + text + "\n", reason = "signature";
+    }
+    SECTION("a ticket of another kind") { line = "UNDERSTUDY/1 window " + house.ticket(Purpose::checkpoint) + "\n", reason = "another kind"; }
+    SECTION("a stale ticket") {
+        house.refused_sessions.insert(5);
+        line = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n", reason = "stale";
+    }
+    SECTION("a line without an end") { line = "UNDERSTUDY/1 window " + std::string(limits::kDoorLineBytes, 'x'), reason = "first line"; }
+    const auto socket = house.knock(line);
+    const auto answer = house.line(socket);
+    CHECK_THAT(answer, Catch::StartsWith("NO ") && Catch::Contains(reason));
+    CHECK(house.is_closed(socket));
+    CHECK(house.door->connections() == 0);
+}
+
+TEST_CASE("door: a line that comes in pieces is understood") {
+    House house;
+    const auto text = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n";
+    const auto window = house.knock(text.substr(0, 10));
+    for (std::size_t at = 10; at < text.size(); at += 40) {
+        house.loop.dispatch();
+        const auto part = text.substr(at, 40);
+        REQUIRE(::send(window.get(), part.data(), part.size(), 0) == static_cast<ssize_t>(part.size()));
+    }
+    CHECK(house.line(window) == "OK\n");
+}
+
+TEST_CASE("door: streams that became stale are cut, the others are not") {
+    House house;
+    const auto stale = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window, 5) + "\n");
+    const auto sound = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window, 6) + "\n");
+    CHECK(house.line(stale) == "OK\n");
+    CHECK(house.line(sound) == "OK\n");
+    house.refused_sessions.insert(5);
+    house.door->recheck();
+    CHECK(house.is_closed(stale));
+    CHECK(house.door->connections() == 1);
+    house.door->cut_all();
+    CHECK(house.is_closed(sound));
+}
+
+TEST_CASE("door: a window waits while its screen can't take it, and is let in then") {
+    House house;
+    house.screen_takes = false;
+    const auto window = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n");
+    REQUIRE(run_until(house.loop, [&] { return house.door->connections() == 1; }));
+    for (int turn = 0; turn < 20; ++turn) house.loop.dispatch();
+    house.door->retry_held(SessionId(5));
+    char next = 0;
+    CHECK(::recv(window.get(), &next, 1, MSG_DONTWAIT) < 0);
+    house.screen_takes = true;
+    house.door->retry_held(SessionId(5));
+    CHECK(house.line(window) == "OK\n");
+}
+
+TEST_CASE("door: a window of a session that is just coming up waits; one that may not stay is sent away") {
+    House house;
+    house.refused_sessions.insert(5);
+    house.comes_up = true;
+    const auto window = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n");
+    REQUIRE(run_until(house.loop, [&] { return house.door->connections() == 1; }));
+    for (int turn = 0; turn < 20; ++turn) house.loop.dispatch();
+    CHECK(house.door->connections() == 1);
+    SECTION("it came up") {
+        house.refused_sessions.clear();
+        house.door->retry_held(SessionId(5));
+        CHECK(house.line(window) == "OK\n");
+    }
+    SECTION("it did not") {
+        house.comes_up = false;
+        house.door->recheck();
+        CHECK(house.is_closed(window));
+    }
+}
+
+TEST_CASE("door: the end of a screen ends its windows, the end of a window its connection") {
+    House house;
+    const auto window = house.knock("UNDERSTUDY/1 desktop " + house.ticket(Purpose::desktop) + "\n");
+    CHECK(house.line(window) == "OK\n");
+    auto screen = house.take_screen_connection();
+    screen.reset();
+    CHECK(house.is_closed(window));
+    auto other = house.knock("UNDERSTUDY/1 desktop " + house.ticket(Purpose::desktop) + "\n");
+    CHECK(house.line(other) == "OK\n");
+    const auto other_screen = house.take_screen_connection();
+    other.reset();
+    CHECK(house.is_closed(other_screen));
+}
+
+TEST_CASE("door: a checkpoint stream is handed over, and cut when it is stale") {
+    House house;
+    const auto primary = house.knock("UNDERSTUDY/1 checkpoint " + house.ticket(Purpose::checkpoint) + "\n");
+    CHECK(house.line(primary) == "OK\n");
+    REQUIRE(house.checkpoints.size() == 1);
+    house.refused_sessions.insert(5);
+    house.door->recheck();
+    CHECK(house.is_closed(primary));
+}
+
+TEST_CASE("splice: eight megabytes pass a slow reader unchanged and in order") {
+    Loop loop;
+    auto [left_far, left] = socket_pair(SOCK_NONBLOCK);
+    auto [right_far, right] = socket_pair(SOCK_NONBLOCK);
+    bool over = false;
+    SplicedPair pair(loop, std::move(left), std::move(right), [&] { over = true; });
+    std::string sent(8'000'000, '\0');
+    for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>((i * 2654435761U) >> 13U);
+    std::string received;
+    std::size_t written = 0;
+    REQUIRE(run_until(loop, [&] {
+        if (written < sent.size()) {
+            const auto part = ::send(left_far.get(), sent.data() + written, std::min<std::size_t>(sent.size() - written, 100'000), MSG_DONTWAIT);
+            if (part > 0) written += static_cast<std::size_t>(part);
+            if (written == sent.size()) ::shutdown(left_far.get(), SHUT_WR);
+        }
+        char block[30'000];
+        const auto got = ::recv(right_far.get(), block, sizeof block, MSG_DONTWAIT);
+        if (got > 0) received.append(block, static_cast<std::size_t>(got));
+        if (got == 0) ::shutdown(right_far.get(), SHUT_WR);
+        return over;
+    }, 60'000));
+    CHECK(received == sent);
+}
