@@ -99,7 +99,9 @@ Response log_in(Server& server, const Request& request, const std::string& key, 
     Response response = make_answer(request, http::status::see_other, "", "text/plain");
     response.set(http::field::location, safe_next(next));
     response.set(http::field::set_cookie, std::string(kCookieName) + "=" + server.access().make_cookie(std::time(nullptr)) +
-                                              "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(kCookieSeconds));
+                                              "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(kCookieSeconds) +
+                                              // Said by a proxy that ends TLS in front of us.
+                                              (request["X-Forwarded-Proto"] == "https" ? "; Secure" : ""));
     return response;
 }
 

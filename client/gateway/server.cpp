@@ -37,6 +37,10 @@ Result<> Server::start() {
                                               "; is another gateway running? Choose another gateway.port");
     }
     port_ = acceptor_.local_endpoint().port();
+    if (!address.is_loopback()) {
+        spdlog::warn("listening on {}: the access key and all pictures cross the network in clear; let a proxy with TLS stand in front",
+                     configuration_.address);
+    }
     if (!configuration_.port_file.empty()) {
         // Renamed into place: whoever waits for the file never reads half a number.
         const std::string fresh = configuration_.port_file + ".new";

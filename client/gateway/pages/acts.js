@@ -84,14 +84,10 @@ export const acts = {
     title: `Use ${node.name} again?`, verb: "undrain", values: { node: node.id }, button: "Use again",
     text: "It may be given work again.",
   }),
-  drainHost: (host) => ({
-    title: `Drain host ${host.name}?`, verb: "drain", values: { host: host.name }, button: "Drain",
-    text: "Everything on all its nodes moves to other hosts, and none of them is given anything new.",
-  }),
   maintenance: (host, value) => ({
     title: value === "on" ? `Take ${host.name} out for maintenance?` : `Use ${host.name} again?`, verb: "maintenance",
     values: { host: host.name, value }, button: value === "on" ? "Start maintenance" : "Use again",
-    text: value === "on" ? "Its nodes are drained, and no instances are created on it until maintenance ends." : "Instances may be created on it again.",
+    text: value === "on" ? "Everything on its nodes moves to other hosts, and no instances are created on it until maintenance ends." : "Instances may be created on it again.",
   }),
   overrideGate: () => ({
     title: "Let the held fail-overs go on?", verb: "override-gate", values: {}, button: "Go on", risky: true,
