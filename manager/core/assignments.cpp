@@ -279,13 +279,17 @@ void on_session_status(State& state, NodeId from, const SessionStatus& status) {
     SessionLive& session_live = state.session_live[status.session];
     if (session->primary == from && session->epoch == status.epoch && status.duty != Duty::backup) {
         if (nothing_runs(status.phase)) {
-            if (status.phase == Phase::failed) session_live.failed_on.insert(from);
+            if (status.phase == Phase::failed) {
+                session_live.failed_on.insert(from);
+                session_live.failed_until = state.now + state.settings.operation_retry;
+            }
             const Ending ending = status.phase == Phase::failed ? Ending::crashed : status.ending;
             prove_session_ended(state, status.session, ending,
                                 status.detail.empty() ? "its agent reported the end" : status.detail);
         } else if (status.phase == Phase::running) {
             mark(state, session_live.incident, "restored");
-            session_live.failed_on.clear();
+            // Not sooner: a backup that failed a moment ago would be chosen again at once, and fail again.
+            if (state.now >= session_live.failed_until) session_live.failed_on.clear();
         }
     } else if (status.phase == Phase::released) {
         forget(live.sent_sessions, live.sessions, &session_live.holders, status.session, from);
@@ -296,7 +300,9 @@ void on_session_status(State& state, NodeId from, const SessionStatus& status) {
     } else {
         session_live.holders.insert(from);
     }
-    if (!only_checkpoints || session_live.move_wanted || session_live.proof != Proof::none) {
+    const NodeRecord* primary = state.nodes.find(session->primary);
+    const bool leaving = session_live.move_wanted || (primary != nullptr && draining(state, *primary));
+    if (!only_checkpoints || leaving || session_live.proof != Proof::none) {
         queue_terminal(state, session->terminal);
     }
 }
@@ -323,6 +329,7 @@ void on_desktop_status(State& state, NodeId from, const DesktopStatus& status) {
     const bool primary = terminal->presentation == from && terminal->epoch == status.epoch;
     if (primary && status.phase == Phase::running) {
         mark(state, terminal_live.incident, "restored");
+        if (!terminal_live.client) close_incident(state, terminal_live.incident);  // nobody there to see a picture
         for (const WindowStatus& window : status.windows) {
             const SessionRecord* session = state.sessions.find(window.session);
             if (session == nullptr || session->epoch != window.session_epoch) continue;
@@ -384,6 +391,8 @@ void adopt_inventory(State& state, NodeId id, const Hello& hello) {
         const SessionRecord& session = state.sessions.at(session_id);
         if (duty != Duty::primary) continue;
         const auto status = live.sessions.find(session_id);
+        // An older epoch listed there: it has not heard of its appointment yet, and is told now.
+        if (status != live.sessions.end() && status->second.epoch < session.epoch) continue;
         if (status == live.sessions.end() || status->second.epoch != session.epoch) {
             prove_session_ended(state, session_id, Ending::crashed, "its agent came back without it");
         } else if (nothing_runs(status->second.phase)) {
@@ -411,9 +420,13 @@ bool desktop_ready(const State& state, const TerminalRecord& terminal) {
 }
 
 void tell_client(State& state, TerminalId id) {
+    if (state.terminals.find(id) == nullptr) return;
     TerminalLive& live = state.terminal_live[id];
-    if (!live.client) return;
     const TerminalRecord& terminal = state.terminals.at(id);
+    if (!live.lacks.empty()) live.waiting = no_machine(state, terminal, live.lacks);
+    if (!live.client) return;
+    // It has what it needs. Whether the desktop answers just now it sees for itself, sooner than we do.
+    if (live.told_epoch == terminal.epoch && terminal.presentation && live.waiting.empty()) return;
     if (desktop_ready(state, terminal)) {
         if (live.told_epoch == terminal.epoch) return;
         live.told_epoch = terminal.epoch;
@@ -428,8 +441,10 @@ void tell_client(State& state, TerminalId id) {
         act_durable(state, SendToClient{live.client, std::move(redirect)});
         return;
     }
-    if (live.told_waiting == live.waiting && !live.told_waiting.empty()) return;
-    live.told_waiting = live.waiting.empty() ? "your desktop is being prepared" : live.waiting;
+    const std::string text = live.waiting.empty() ? "your desktop is being prepared" : live.waiting;
+    if (live.told_waiting == text) return;
+    live.told_waiting = text;
+    live.told_epoch = 0;  // whoever was told to wait is told where to go, even if that is where it was
     TerminalWaiting waiting{id, live.told_waiting, static_cast<std::uint32_t>(to_ms(state.settings.operation_retry))};
     act_now(state, SendToClient{live.client, std::move(waiting)});
 }

@@ -55,10 +55,12 @@ Step finish(State& state) {
     plan_queued(state);
     return_unused(state);
     if (state.pools_dirty) plan_pools(state);
+    for (const TerminalId id : std::exchange(state.to_tell, {})) tell_client(state, id);
     if (state.gate.population > 0) state.timers.arm({TimerKind::tick, 0}, state.now + state.settings.tick);
     state.step.writes = drain_writes(state);
     state.step.wake_at = state.queue.empty() && !state.pools_dirty ? state.timers.next() : state.now;
-    state.expected = state.step.wake_at;
+    // A wake-up that is due already was late once: the same lateness must not be counted with every event.
+    state.expected = std::max(state.step.wake_at, state.now);
     return std::exchange(state.step, Step{});
 }
 

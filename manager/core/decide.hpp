@@ -132,6 +132,8 @@ void on_host_timer(State& state, HostId id);
 void resume_operations(State& state);
 void return_unused(State& state);
 void finish_node(State& state, NodeId id);
+/// Making this instance came to nothing; a pool where that goes on rests.
+void creation_failed(State& state, NodeId id, std::string why);
 void check_operation(State& state, NodeId id);
 void plan_pools(State& state);
 void on_pool_timer(State& state);
@@ -154,5 +156,9 @@ void change_incident(State& state, IncidentId id, Change&& change) {
     if (state.incidents.find(id) != nullptr) change(state.incidents.edit(id));
 }
 void close_incident(State& state, IncidentId id);
+/// The same thing failed again, or is moved anew, before this one was over.
+void supersede(State& state, IncidentId id);
+/// Is it about something that still waits for a place to go on?
+[[nodiscard]] bool undecided(const State& state, IncidentId id);
 
 }  // namespace understudy::manager

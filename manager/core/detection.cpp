@@ -65,7 +65,8 @@ void on_hello(State& state, NodeId id, const Hello& hello) {
         return;
     }
     if (!may_register(node)) {
-        refuse(state, id, 0, "this node is not in use: " + node.reason);
+        const bool unconfirmed = node.state == NodeState::creating;
+        refuse(state, id, 0, unconfirmed ? "its creation is not confirmed yet; try again in a moment" : "this node is not in use: " + node.reason);
         return;
     }
     const std::uint64_t registration = state.manager.get().incarnation << 32 | ++state.next_registration;
@@ -99,6 +100,10 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
     live.gap_spread = state.settings.heartbeat / 4;
     forget_trouble(state, id, live);
     const NodeRecord& node = state.nodes.at(id);
+    if (node.state == NodeState::booting) {  // now it is proven that machines can be made there
+        state.host_live[node.host].creation_failures = 0;
+        state.pool_live[node.flavour].failures = 0;
+    }
     if (node.state == NodeState::booting || node.proof != Proof::none) {
         change_node(state, id, [](NodeRecord& record) {
             if (record.state == NodeState::booting) record.state = NodeState::idle;
@@ -261,11 +266,14 @@ void on_node_disconnected(State& state, NodeId id) {
         return;
     }
     NodeLive& live = found->second;
-    if (live.health != Health::healthy) return;
+    const bool late = live.health == Health::suspect && live.broken == kNever;
+    if (live.health != Health::healthy && !late) return;
     live.health = Health::suspect;
     live.broken = state.fair();
-    live.evidence = "its connection broke";
-    live.evidence_at = live.detected_at = state.now;
+    if (!late) {
+        live.evidence = "its connection broke";
+        live.evidence_at = live.detected_at = state.now;
+    }
     refresh_node(state, id);
     arm_node(state, id);
 }
@@ -276,9 +284,9 @@ void on_node_timer(State& state, NodeId id) {
     NodeLive& live = state.live[id];
     if (expected(*node)) check_signs(state, id, live);
     if (node->state == NodeState::booting && state.now >= live.boot_deadline) {
-        condemn(state, id, "did not register within " + std::to_string(to_ms(state.settings.boot_limit)) +
-                               " ms of its start");
-        ++state.pool_live[node->flavour].failures;
+        const std::string why = "did not register within " + std::to_string(to_ms(state.settings.boot_limit) / 1000) + " s of its start";
+        creation_failed(state, id, describe(state, id) + " " + why);
+        condemn(state, id, why);
     }
     const bool must_not_act = live.given_up || node->state == NodeState::condemned;
     if (must_not_act && node->proof == Proof::none && state.now >= live.lease_until) {

@@ -9,7 +9,7 @@ namespace {
 Loss find_loss(const State& state, const SessionRecord& session) {
     const SessionLive& live = state.session_live.at(session.id);
     if (!session.primary) {
-        Loss known = live.loss;
+        Loss known;  // the details are in the incident that was opened when it was lost
         known.lost = true;
         return known;
     }
@@ -64,6 +64,8 @@ Choice choose_holder(const State& state, const SessionRecord& session) {
         std::string line = describe(state, node) + ": ";
         if (session.handing_over && node == session.primary) {
             line += "is what it moves away from";
+        } else if (state.nodes.find(node) == nullptr || state.nodes.at(node).proof != Proof::none) {
+            line += "does not run any more";
         } else if (!reachable(state, node)) {
             line += "cannot be reached";
         } else if (draining(state, state.nodes.at(node))) {
@@ -144,21 +146,37 @@ Choice choose_fresh(const State& state, const SessionRecord& session, const std:
     return choice;
 }
 
+std::string title_for(const SessionRecord& session, const Loss& loss) {
+    if (session.handing_over) return session.application.title + " is moved";
+    return session.application.title + (loss.proof == Proof::agent_reported ? " stopped running" : " lost its machine");
+}
+
+/// The flight record of a loss: from here until a picture is seen again.
+void record_loss(State& state, SessionId id, const Loss& loss) {
+    const SessionRecord& session = state.sessions.at(id);
+    SessionLive& live = state.session_live[id];
+    const TimePoint failed = loss.failed_at == kNever ? state.now : loss.failed_at;
+    supersede(state, live.incident);
+    live.incident = open_incident(state, "execution", session.terminal, id, session.primary, title_for(session, loss),
+                                  failed, session.handing_over ? "asked" : "failed");
+    mark_at(state, live.incident, "detected", loss.detected_at == kNever ? state.now : loss.detected_at);
+    mark_at(state, live.incident, "proven", loss.proven_at == kNever ? state.now : loss.proven_at);
+    change_incident(state, live.incident, [&](IncidentRecord& record) {
+        record.evidence = loss.evidence;
+        record.proof = loss.text;
+    });
+}
+
 void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss) {
     const SessionRecord before = state.sessions.at(id);
     SessionLive& live = state.session_live[id];
-    const bool first = before.epoch == 0;
-    if (!first) {
-        const TimePoint failed = loss.failed_at == kNever ? state.now : loss.failed_at;
-        live.incident = open_incident(state, "execution", before.terminal, id, before.primary,
-                                      before.application.title + (before.handing_over ? " is moved" : " lost its machine"),
-                                      failed, before.handing_over ? "asked" : "failed");
-        mark_at(state, live.incident, "detected", loss.detected_at == kNever ? state.now : loss.detected_at);
-        mark_at(state, live.incident, "proven", loss.proven_at == kNever ? state.now : loss.proven_at);
+    // A first start is no incident, nor is a person closing an application.
+    const bool recorded = before.epoch != 0 && live.ending != Ending::closed;
+    if (!recorded) live.incident = {};
+    if (recorded) {
+        if (!undecided(state, live.incident)) record_loss(state, id, loss);
         mark(state, live.incident, "decided");
         change_incident(state, live.incident, [&](IncidentRecord& record) {
-            record.evidence = loss.evidence;
-            record.proof = loss.text;
             record.decision = choice.decision;
             record.alternatives = choice.alternatives;
             record.lost = choice.lost.empty() ? "nothing" : choice.lost;
@@ -179,12 +197,11 @@ void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss)
     });
     live.proof = Proof::none;
     live.proof_text.clear();
-    live.loss = {};
     live.ending = Ending::none;
     live.grace_until = kNever;
     live.move_wanted = false;
-    note(state, Note::Weight::notice, first ? IncidentId{} : live.incident,
-         before.application.title + ": epoch " + std::to_string(before.epoch + 1) + " belongs to " + choice.decision);
+    note(state, Note::Weight::notice, live.incident,
+         before.application.title + ": epoch " + std::to_string(before.epoch + 1) + ": " + choice.decision);
 }
 
 /// Too many failures in a row: not faster than once per retry interval. True: wait.
@@ -228,18 +245,22 @@ void recover(State& state, SessionId id, const Loss& loss) {
             }
         }
     }
-    if (!choice.node) choice = choose_fresh(state, session, why);
+    if (!choice.node) {
+        const std::vector<std::string> holders = std::move(choice.alternatives);
+        choice = choose_fresh(state, session, why);
+        choice.alternatives.insert(choice.alternatives.begin(), holders.begin(), holders.end());
+    }
     if (choice.node) {
         appoint(state, id, choice, loss);
         return;
     }
     if (session.primary) {  // nothing of it may hold back what its host needs for a new machine
-        live.loss = loss;
+        record_loss(state, id, loss);
         change_session(state, id, [](SessionRecord& record) { record.primary = {}; });
     }
     add_need(state, session.terminal, {Role::execution, id, {}});
-    state.terminal_live[session.terminal].waiting =
-        no_machine(state, state.terminals.at(session.terminal), session.application.title);
+    std::string& lacks = state.terminal_live[session.terminal].lacks;
+    if (lacks.empty()) lacks = session.application.title;
 }
 
 /// A planned move: the primary takes a last checkpoint, brings it to its backups and stops; its word
@@ -269,13 +290,16 @@ void plan_backups(State& state, SessionId id) {
         return !backup_stays(state, backup, before.primary, profile.separation) ||
                (live.failed_on.contains(backup) && state.now < live.failed_until);
     });
-    if (backups.size() > profile.execution_backups) backups.resize(profile.execution_backups);
+    const NodeRecord* primary = state.nodes.find(before.primary);
+    // Somebody must be there to hand over to, even where nobody stands by usually.
+    const bool leaving = primary != nullptr && draining(state, *primary);
+    const std::size_t wanted = std::max<std::size_t>(profile.execution_backups, leaving ? 1 : 0);
+    if (backups.size() > wanted) backups.resize(wanted);
     if (backups != before.backups) {
         change_session(state, id, [&](SessionRecord& record) { record.backups = backups; });
     }
-    const NodeRecord* primary = state.nodes.find(before.primary);
     if (primary == nullptr || primary->proof != Proof::none || live.proof != Proof::none) return;  // take over first
-    while (backups.size() < profile.execution_backups) {
+    while (backups.size() < wanted) {
         const SessionRecord& session = state.sessions.at(id);
         const Placement placement = place(state, request_for(state, session, session.primary));
         if (!placement.chosen) {

@@ -41,6 +41,19 @@ void mark_at(State& state, IncidentId id, const char* phase, TimePoint at) {
     state.incidents.edit(id).phases.push_back({phase, (at - start->second).count()});
 }
 
+void supersede(State& state, IncidentId id) {
+    const IncidentRecord* record = state.incidents.find(id);
+    if (record == nullptr || !record->open) return;
+    mark(state, id, "superseded");
+    close_incident(state, id);
+}
+
+bool undecided(const State& state, IncidentId id) {
+    const IncidentRecord* record = state.incidents.find(id);
+    return record != nullptr && record->open &&
+           std::none_of(record->phases.begin(), record->phases.end(), [](const PhaseMark& phase) { return phase.name == "decided"; });
+}
+
 void close_incident(State& state, IncidentId id) {
     const IncidentRecord* record = state.incidents.find(id);
     if (record != nullptr && record->open) state.incidents.edit(id).open = false;

@@ -185,7 +185,7 @@ struct Granter {
         if (node == nullptr) return no_node(wish.node);
         if (node->kind != NodeKind::instance) return failure(ErrorCode::refused, "node " + to_string(wish.node) + " is not an instance of ours");
         if (node->state == NodeState::condemned) return "node " + to_string(wish.node) + " is being destroyed already";
-        condemn(state, wish.node, "killed by an administrator: " + reason);
+        condemn(state, wish.node, "killed by an administrator" + (reason.empty() ? "" : ": " + reason));
         return "node " + to_string(wish.node) + " is being destroyed";
     }
 
@@ -193,7 +193,7 @@ struct Granter {
         if (state.nodes.find(wish.node) == nullptr) return no_node(wish.node);
         change_node(state, wish.node, [&](NodeRecord& record) {
             record.draining = wish.drain;
-            record.reason = wish.drain ? "drained: " + reason : "back from draining: " + reason;
+            record.reason = (wish.drain ? "drained" : "back from draining") + (reason.empty() ? "" : ": " + reason);
         });
         queue_users(state, wish.node);
         return "node " + to_string(wish.node) + (wish.drain ? " is being drained" : " takes work again");
@@ -239,9 +239,15 @@ void on_intent(State& state, const Intent& intent) {
             return;
         }
     }
-    const Result<std::string> outcome = std::visit(Granter{state, intent.reason}, intent.wish);
     AdminReply reply;
     reply.request = intent.request;
+    if (intent.client && state.store_failing) {
+        reply.code = static_cast<std::uint32_t>(ErrorCode::unavailable);
+        reply.text = "nothing was changed: the manager cannot keep records at the moment: " + state.store_reason + "; try again later";
+        act_now(state, SendToClient{intent.client, std::move(reply)});
+        return;
+    }
+    const Result<std::string> outcome = std::visit(Granter{state, intent.reason}, intent.wish);
     reply.code = outcome ? 0 : static_cast<std::uint32_t>(outcome.error().code);
     reply.text = outcome ? *outcome : outcome.error().message;
     if (!intent.client) {

@@ -59,6 +59,11 @@ class OpenHosts {
     [[nodiscard]] bool empty() const { return ranked_.empty(); }
     /// Some host is only busy, or has not answered yet: nothing to tell people about.
     [[nodiscard]] bool some_wait() const { return some_wait_; }
+    /// Why nothing can be made, in words.
+    [[nodiscard]] std::string why_none() const {
+        if (state_.hosts.rows().empty()) return "there is no host";
+        return silent_.empty() ? "no host has room for another instance" : "no host that answers has room for another instance; " + silent_;
+    }
 
   private:
     struct Ranked {
@@ -72,6 +77,7 @@ class OpenHosts {
         const HostLive& live = state_.host_live.at(id);
         if (host.maintenance) return;
         if (!live.listed) some_wait_ = true;
+        if (live.listed && !live.reachable) silent_ = "host " + host.name + " does not answer: " + live.last_error;
         if (!live.listed || !live.reachable) return;
         if (live.vcpus_used + pool_.vcpus > host.vcpus || live.memory_used_mib + pool_.memory_mib > host.memory_mib) return;
         if (live.creating >= state_.settings.parallel_creations) {
@@ -85,6 +91,7 @@ class OpenHosts {
     const PoolRecord& pool_;
     std::set<Ranked> ranked_;
     bool some_wait_ = false;
+    std::string silent_;  ///< a host that might have room and does not answer
 };
 
 void create(State& state, const PoolRecord& pool, HostId host, const char* reason) {
@@ -139,7 +146,7 @@ void make(State& state, const PoolRecord& pool, const std::vector<Need>& wanted,
         }
         const HostId host = open.best_for(wanted[i]);
         if (!host) {
-            if (!open.some_wait()) live.reason = "no host has room for another instance";
+            if (!open.some_wait()) live.reason = open.why_none();
             if (open.empty()) return;
             continue;
         }
@@ -157,6 +164,7 @@ void plan_pool(State& state, const PoolRecord& pool) {
     const std::size_t needed = wanted.size();
     if (spare.size() < pool.min_idle) wanted.resize(needed + pool.min_idle - spare.size());
     const bool paused = live.paused_until > state.now;
+    if (paused) state.timers.arm({TimerKind::pool, 0}, live.paused_until);
     if (!paused && live.failures < state.settings.create_attempts) live.reason.clear();
     if (!paused && !wanted.empty()) make(state, pool, wanted, needed, spare);
     trim(state, pool, spare);

@@ -62,21 +62,26 @@ PlacementRequest request_for(const State& state, const TerminalRecord& terminal,
     return request;
 }
 
-void record_incident(State& state, TerminalId id, NodeId old, const std::string& why, bool planned) {
+/// The flight record of a loss or a move: from here until a picture is seen again.
+void record_loss(State& state, TerminalId id, const std::string& why, bool planned) {
     TerminalLive& live = state.terminal_live[id];
     const TerminalRecord& terminal = state.terminals.at(id);
+    const NodeId old = terminal.presentation;
     const auto at = state.live.find(old);
-    const bool known = at != state.live.end() && at->second.evidence_at != kNever;
+    const bool known = !planned && at != state.live.end() && at->second.evidence_at != kNever;
+    const bool machine = at == state.live.end() || at->second.health != Health::healthy;
+    supersede(state, live.incident);
     live.incident = open_incident(state, "presentation", id, {}, old,
-                                  "desktop of " + terminal.name + (planned ? " is moved" : " lost its machine"),
+                                  "desktop of " + terminal.name + (planned ? " is moved" : machine ? " lost its machine" : " stopped running"),
                                   known ? at->second.evidence_at : state.now, planned ? "asked" : "failed");
-    if (known) {
+    if (planned) {
+        mark(state, live.incident, "detected");
+    } else if (known) {
         mark_at(state, live.incident, "detected", at->second.detected_at);
         if (at->second.proven_at != kNever) mark_at(state, live.incident, "proven", at->second.proven_at);
     } else {
         mark(state, live.incident, "detected");
     }
-    mark(state, live.incident, "decided");
     const NodeRecord* node = state.nodes.find(old);
     change_incident(state, live.incident, [&](IncidentRecord& record) {
         record.evidence = why;
@@ -92,7 +97,11 @@ void appoint(State& state, TerminalId id, NodeId next, const std::string& why, s
     const bool hot = std::find(before.backups.begin(), before.backups.end(), next) != before.backups.end() &&
                      desktop_phase(state, next, id) == Phase::standby;
     TerminalLive& live = state.terminal_live[id];
-    if (before.epoch != 0) record_incident(state, id, before.presentation, why, planned);
+    // A first start is no incident, nor is a start anew behind a release.
+    if (before.presentation) record_loss(state, id, why, planned);
+    const bool recorded = undecided(state, live.incident);
+    if (recorded) mark(state, live.incident, "decided");
+    else live.incident = {};
     take_node(state, next, Role::presentation, "presents " + before.name);
     const Separation separation = profile_of(state, before).separation;
     change_terminal(state, id, [&](TerminalRecord& record) {
@@ -107,14 +116,13 @@ void appoint(State& state, TerminalId id, NodeId next, const std::string& why, s
     live.move_wanted = false;
     const std::string decision = describe(state, next) + (hot ? " was standing by, ready" : " was placed");
     change_incident(state, live.incident, [&](IncidentRecord& record) {
-        if (before.epoch == 0) return;
         record.decision = decision;
         record.alternatives = std::move(alternatives);
     });
-    note(state, Note::Weight::notice, before.epoch == 0 ? IncidentId{} : live.incident,
-         "desktop of " + before.name + ": epoch " + std::to_string(before.epoch + 1) + " belongs to " +
-             describe(state, next) + (why.empty() ? "" : ", because of the old one: " + why));
-    if (before.epoch != 0) act_durable(state, Echo{live.incident});
+    note(state, Note::Weight::notice, live.incident,
+         "desktop of " + before.name + ": epoch " + std::to_string(before.epoch + 1) + ": " + decision +
+             (why.empty() ? "" : ", since " + why));
+    if (recorded) act_durable(state, Echo{live.incident});
 }
 
 std::vector<std::string> explain_backups(const State& state, const TerminalRecord& terminal, NodeId chosen) {
@@ -152,10 +160,11 @@ void plan_primary(State& state, TerminalId id) {
         return;
     }
     if (terminal.presentation) {
+        record_loss(state, id, why, false);
         change_terminal(state, id, [](TerminalRecord& record) { record.presentation = {}; });
     }
     add_need(state, id, {Role::presentation, {}, {}});
-    live.waiting = no_machine(state, terminal, "your desktop");
+    live.lacks = "your desktop";
 }
 
 void plan_backups(State& state, TerminalId id) {
@@ -168,11 +177,14 @@ void plan_backups(State& state, TerminalId id) {
         return !backup_stays(state, backup, before.presentation, profile.separation) ||
                (live.failed_on.contains(backup) && state.now < live.failed_until);
     });
-    if (backups.size() > profile.presentation_backups) backups.resize(profile.presentation_backups);
+    // Somebody must be there to move to, even where nobody stands by usually.
+    const bool leaving = draining(state, state.nodes.at(before.presentation));
+    const std::size_t wanted = std::max<std::size_t>(profile.presentation_backups, leaving ? 1 : 0);
+    if (backups.size() > wanted) backups.resize(wanted);
     if (backups != before.backups) {
         change_terminal(state, id, [&](TerminalRecord& record) { record.backups = backups; });
     }
-    while (backups.size() < profile.presentation_backups) {
+    while (backups.size() < wanted) {
         const TerminalRecord& terminal = state.terminals.at(id);
         const Placement placement = place(state, request_for(state, terminal, terminal.presentation));
         if (!placement.chosen) {

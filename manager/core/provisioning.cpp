@@ -56,11 +56,8 @@ void expect_boot(State& state, NodeId id, const Endpoint& door, const char* reas
 
 void on_success(State& state, NodeId id, const Endpoint& door) {
     const NodeRecord& node = state.nodes.at(id);
-    HostLive& host = state.host_live[node.host];
     switch (node.state) {
         case NodeState::creating:
-            host.creation_failures = 0;
-            state.pool_live[node.flavour].failures = 0;
             expect_boot(state, id, door, "created; its agent is expected");
             break;
         case NodeState::scrubbing: expect_boot(state, id, door, "scrubbed; its agent is expected"); break;
@@ -81,17 +78,14 @@ void on_failure(State& state, NodeId id, const Error& error) {
     live.last_error = error.message;
     const bool certain = error.code != ErrorCode::unknown_outcome;
     if (certain) ++live.attempts;
+    if (error.code == ErrorCode::unavailable) {  // nothing new is asked of it until it lists its instances again
+        HostLive& host = state.host_live[node.host];
+        host.reachable = false;
+        host.last_error = error.message;
+    }
     const bool gives_up = live.attempts >= state.settings.create_attempts;
     if (gives_up && node.state == NodeState::creating) {
-        PoolLive& pool = state.pool_live[node.flavour];
-        ++state.host_live[node.host].creation_failures;
-        ++pool.failures;
-        pool.reason = error.message;
-        if (pool.failures >= state.settings.create_attempts) {
-            pool.paused_until = state.now + state.settings.pool_pause;
-            state.timers.arm({TimerKind::pool, 0}, pool.paused_until);
-            note(state, Note::Weight::alarm, {}, "pool " + node.flavour + " rests: its creations keep failing: " + error.message);
-        }
+        creation_failed(state, id, error.message);
         condemn(state, id, "could not be created: " + error.message);
         return;
     }
@@ -106,7 +100,9 @@ void on_failure(State& state, NodeId id, const Error& error) {
 }
 
 bool on_orphan_done(State& state, const OperationDone& event) {
-    const auto orphan = state.orphans.find(event.operation);
+    const auto orphan = std::find_if(state.orphans.begin(), state.orphans.end(), [&](const auto& entry) {
+        return entry.second.operation == event.operation;
+    });
     if (orphan == state.orphans.end()) return false;
     state.orphans.erase(orphan);  // a failure is seen again in the next inventory
     return true;
@@ -138,17 +134,29 @@ bool settled(const State& state, NodeId id, TimePoint asked) {
 }
 
 void destroy_orphan(State& state, HostId host, NodeId instance) {
-    for (const auto& [operation, orphan] : state.orphans) {
-        if (orphan == std::pair(host, instance)) return;
-    }
+    const auto known = state.orphans.find({host, instance});
+    if (known != state.orphans.end() && state.now < known->second.asked + state.settings.operation_patience) return;
     const OperationId operation = take_operation(state);
-    state.orphans[operation] = {host, instance};
+    state.orphans[{host, instance}] = {operation, state.now};
     if (state.manager.get().next_id <= instance.value) state.manager.edit().next_id = instance.value + 1;
     note(state, Note::Weight::notice, {}, "instance " + to_string(instance) + " carries our mark and is in no record: it is destroyed");
     act_durable(state, DestroyInstance{operation, host, instance});
 }
 
 }  // namespace
+
+void creation_failed(State& state, NodeId id, std::string why) {
+    const NodeRecord& node = state.nodes.at(id);
+    ++state.host_live[node.host].creation_failures;
+    PoolLive& pool = state.pool_live[node.flavour];
+    ++pool.failures;
+    pool.reason = std::move(why);
+    if (pool.failures < state.settings.create_attempts || pool.paused_until > state.now) return;
+    pool.paused_until = state.now + state.settings.pool_pause;
+    note(state, Note::Weight::alarm, {},
+         "pool " + node.flavour + " rests for " + std::to_string(to_ms(state.settings.pool_pause) / 1000) +
+             " s: making machines keeps failing: " + pool.reason);
+}
 
 void start_create(State& state, NodeId id) {
     begin(state, id);

@@ -98,6 +98,7 @@ struct Need {
 
 struct TerminalLive {
     ClientId client;            ///< the connected terminal program
+    std::string lacks;          ///< what no machine is free for, in words ("your desktop"); empty: nothing
     std::string waiting;        ///< why it is not served, for people
     std::string told_waiting;   ///< the last such text told to `client`
     Epoch told_epoch = 0;       ///< epoch of the last redirect told to `client`
@@ -131,7 +132,6 @@ struct SessionLive {
     std::string proof_text;
     TimePoint proven_at = kNever;
     Ending ending = Ending::none;
-    Loss loss;                         ///< kept while there is no primary at all
     std::set<NodeId> holders;          ///< as in TerminalLive
     std::set<NodeId> failed_on;
     TimePoint failed_until;
@@ -170,6 +170,12 @@ struct GateState {
     std::deque<TimePoint> silences;  ///< on the fair clock, inside the window
     std::set<NodeId> held;
     std::uint32_t population = 0;    ///< nodes that should be heard
+};
+
+/// The destruction under way of an instance with our mark that is in no record.
+struct Orphan {
+    OperationId operation;
+    TimePoint asked;
 };
 
 /// Counted, never trusted.
@@ -215,7 +221,7 @@ struct State {
     std::map<std::string, PoolLive> pool_live;
     std::unordered_map<OperationId, NodeId> operations;
     std::unordered_map<OperationId, HostId> fences;
-    std::unordered_map<OperationId, std::pair<HostId, NodeId>> orphans;  ///< strangers being destroyed
+    std::map<std::pair<HostId, NodeId>, Orphan> orphans;  ///< strangers being destroyed
     std::map<IncidentId, TimePoint> incident_start;
     std::unordered_map<ClientId, TerminalId> clients;
     std::map<std::pair<ClientId, std::uint64_t>, AdminReply> answered;  ///< bounded; repeats are answered like the first
@@ -239,6 +245,7 @@ struct State {
     std::uint64_t next_serial = 1;
     std::uint64_t next_operation = 0;
     std::deque<TerminalId> queue;  ///< terminals to plan for
+    std::set<TerminalId> to_tell;  ///< planned for in this step; their people are told once pools are planned
     bool pools_dirty = false;
     Step step;                     ///< under construction
 

@@ -43,10 +43,10 @@ void attach(State& state, ClientId client, const TerminalAttach& request) {
     }
     const TerminalId id = name->second;
     TerminalLive& live = state.terminal_live[id];
-    if (state.store_failing && state.terminals.at(id).state == TerminalState::defined) {
+    if (state.store_failing) {
         act_now(state, SendToClient{client, TerminalWaiting{id, "the manager cannot keep records at the moment: " + state.store_reason,
                                                             static_cast<std::uint32_t>(to_ms(state.settings.operation_retry))}});
-        return;
+        if (state.terminals.at(id).state == TerminalState::defined) return;  // nothing new is promised
     }
     if (live.client && live.client != client) {
         state.clients.erase(live.client);
@@ -146,6 +146,7 @@ void release_terminal(State& state, TerminalId id) {
         for (const NodeId holder : state.session_live[session_id].holders) {
             if (state.nodes.find(holder) != nullptr) release_session(state, holder, session_id, session->epoch);
         }
+        close_incident(state, state.session_live[session_id].incident);
         erase_session(state, session_id);
     }
     change_terminal(state, id, [](TerminalRecord& record) {
@@ -157,8 +158,13 @@ void release_terminal(State& state, TerminalId id) {
         record.detached_wall_ms = 0;
     });
     TerminalLive& live = state.terminal_live[id];
+    for (const NodeId holder : live.holders) {
+        if (state.nodes.find(holder) != nullptr) release_desktop(state, holder, id, terminal.epoch);
+    }
+    close_incident(state, live.incident);
     live.needs.clear();
     live.waiting.clear();
+    live.lacks.clear();
     state.wanting.erase(id);
     if (live.client) {
         refuse(state, live.client, ErrorCode::unavailable, "an administrator released this terminal; attach again to start anew");
@@ -173,6 +179,7 @@ void plan_terminal(State& state, TerminalId id) {
     TerminalLive& live = state.terminal_live[id];
     const std::vector<Need> before = std::exchange(live.needs, {});
     live.waiting.clear();
+    live.lacks.clear();
     if (state.terminals.at(id).state != TerminalState::defined) {
         plan_presentation(state, id);
         const std::vector<SessionId> sessions = state.terminals.at(id).sessions;
@@ -185,7 +192,7 @@ void plan_terminal(State& state, TerminalId id) {
     }
     if (live.needs != before) state.pools_dirty = true;
     sync_assignments(state, id);
-    tell_client(state, id);
+    state.to_tell.insert(id);
 }
 
 }  // namespace understudy::manager
