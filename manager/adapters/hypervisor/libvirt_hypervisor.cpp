@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "manager/adapters/hypervisor/acceleration.hpp"
+#include "manager/adapters/hypervisor/host_clock.hpp"
 #include "manager/adapters/system/files.hpp"
 
 namespace understudy::manager {
@@ -23,6 +24,8 @@ std::string root_of(const std::string& uri) {
     const auto at = uri.find("?root=");
     return at == std::string::npos ? std::string() : uri.substr(at + 6);
 }
+
+bool on_this_machine(const std::string& uri) { return uri.starts_with("qemu:///"); }
 
 /// What a port that somebody took meanwhile looks like in QEMU's words.
 bool says_port_in_use(const std::string& words) {
@@ -194,6 +197,8 @@ Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::ui
     plan.kernel = *kernel;
     plan.initrd = *initrd;
     plan.command_line = *command_line + " understudy.hostname=" + domain_name(spec.id);
+    const std::uint64_t counter_khz = plan.type == "qemu" && on_this_machine(options_.uri) ? time_stamp_counter_khz() : 0;
+    if (counter_khz != 0) plan.command_line += " tsc_early_khz=" + std::to_string(counter_khz);
     plan.disks = {{files_.path(spec.id, "disk.qcow2"), "qcow2", *base, false},
                   {agent, "raw", {}, true},
                   {files_.path(spec.id, "seed.img"), "raw", {}, true}};
