@@ -90,6 +90,19 @@ class Desk:
         if self.cluster.session("geany", self.terminal):
             self.type_into("geany", "A letter that must not be lost.\nSecond line.\n")
             self.still("geany")
+        self.await_checkpoint("xterm")
+
+    def await_checkpoint(self, application, seconds=120):
+        """Waits until a backup holds a checkpoint that was begun from now on."""
+        began = time.time() * 1000
+
+        def held():
+            session = self.cluster.session(application, self.terminal)
+            ages = [b["checkpoint"]["age_ms"] for b in session["backups"] if b.get("checkpoint")]
+            return not session["backups"] or (ages and time.time() * 1000 - min(ages) > began)
+
+        until(held, seconds, lambda: f"a new checkpoint of {application} reaches a backup: "
+              f"{self.cluster.session(application, self.terminal)}", every=0.3)
 
     def seen(self):
         try:

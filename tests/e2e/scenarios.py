@@ -79,10 +79,7 @@ def a_killed_execution_primary_is_restored_and_the_other_window_never_flickers(c
 def text_typed_before_a_checkpoint_is_there_after_the_restore(cluster, desk):
     desk.type_into("geany", "Typed before the checkpoint.\n")
     before_text = desk.still("geany")
-    session = cluster.session("geany")
-    taken = newest_checkpoint(session)
-    until(lambda: newest_checkpoint(cluster.session("geany")) > taken, 60, "a later checkpoint of the editor arrives")
-    until(lambda: newest_checkpoint(cluster.session("geany")) > taken, 5, "it is reported")
+    desk.await_checkpoint("geany")
     before = cluster.newest_incident()
     cluster.kill_instance(cluster.session("geany")["primary"])
     closed_incident(cluster, before, "execution", application="geany")
@@ -92,13 +89,6 @@ def text_typed_before_a_checkpoint_is_there_after_the_restore(cluster, desk):
     claim(changed <= 400, f"the editor's window differs in {changed} pixels from what was there before")
     desk.type_into("geany", "Typed after it.\n")
     cluster.settle()
-
-
-def newest_checkpoint(session):
-    """(epoch, sequence) of the newest one that any backup holds."""
-    held = [((b["checkpoint"] or {}).get("epoch", 0), (b["checkpoint"] or {}).get("sequence", 0))
-            for b in session["backups"] if b.get("checkpoint")]
-    return max(held, default=(0, 0))
 
 
 def a_killed_presentation_primary_loses_no_window_and_no_position(cluster, desk):
