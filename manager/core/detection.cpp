@@ -28,6 +28,13 @@ Duration late_after(const State& state, const NodeLive& live) {
     return std::min(usual, state.settings.silence);
 }
 
+/// Does somebody wait for proof that this node does not act?
+bool owes_proof(const State& state, NodeId id, const NodeRecord& node, const NodeLive& live) {
+    if (node.proof != Proof::none || (!live.given_up && node.state != NodeState::condemned)) return false;
+    const auto uses = state.uses.find(id);
+    return uses != state.uses.end() && uses->second.count() != 0;
+}
+
 void refuse(State& state, NodeId id, std::uint64_t registration, std::string reason) {
     act_now(state, SendToNode{id, NotRegistered{registration, std::move(reason)}});
 }
@@ -288,8 +295,7 @@ void on_node_timer(State& state, NodeId id) {
         creation_failed(state, id, describe(state, id) + " " + why);
         condemn(state, id, why);
     }
-    const bool must_not_act = live.given_up || node->state == NodeState::condemned;
-    if (must_not_act && node->proof == Proof::none && state.now >= live.lease_until) {
+    if (owes_proof(state, id, *node, live) && state.now >= live.lease_until) {
         prove_down(state, id, Proof::lease_expired, "its lease and the drift margin are over", state.now);
     }
     check_operation(state, id);
@@ -314,8 +320,7 @@ void arm_node(State& state, NodeId id) {
             fair_at(live.silent_since + state.settings.gate_collect);
         }
     }
-    const bool must_not_act = live.given_up || node->state == NodeState::condemned;
-    if (must_not_act && node->proof == Proof::none) at = std::min(at, live.lease_until);
+    if (owes_proof(state, id, *node, live)) at = std::min(at, live.lease_until);
     if (live.operation) at = std::min(at, live.operation_since + state.settings.operation_patience);
     state.timers.arm({TimerKind::node, id.value}, at);
 }

@@ -43,7 +43,9 @@ void prove_down(State& state, NodeId id, Proof proof, std::string text, TimePoin
             record.reason = text;
         }
     });
-    note(state, Note::Weight::notice, {}, describe(state, id) + " is proven down: " + words_for(proof) + " (" + text + ")");
+    const auto uses = state.uses.find(id);
+    const bool awaited = uses != state.uses.end() && uses->second.count() != 0;
+    if (awaited || clean_up) note(state, Note::Weight::notice, {}, describe(state, id) + " is proven down: " + words_for(proof) + " (" + text + ")");
     if (clean_up) start_destroy(state, id);
     queue_users(state, id);
 }
@@ -72,7 +74,7 @@ void condemn(State& state, NodeId id, std::string reason) {
         live.evidence_at = live.detected_at = state.now;
     }
     if (live.health != Health::down) live.health = Health::silent;
-    note(state, Note::Weight::notice, {}, describe(state, id) + " is given up: " + reason);
+    note(state, Note::Weight::notice, {}, describe(state, id) + " is to be destroyed: " + reason);
     change_node(state, id, [&](NodeRecord& record) {
         record.state = NodeState::condemned;
         record.reason = std::move(reason);

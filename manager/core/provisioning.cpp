@@ -254,6 +254,24 @@ void finish_node(State& state, NodeId id) {
     else queue_users(state, id);
 }
 
+/// The pool is full. Does an idle machine make way for one that comes back on a host with fewer of them? One
+/// host that fails must not take all idle machines with it.
+static bool makes_way(State& state, const PoolLive& pool, HostId host) {
+    std::map<HostId, std::size_t> spare;
+    for (const NodeId id : pool.idle) ++spare[state.nodes.at(id).host];
+    for (const NodeId id : pool.coming) ++spare[state.nodes.at(id).host];
+    NodeId crowded;
+    std::size_t most = spare[host] + 1;
+    for (const NodeId id : pool.idle) {
+        const std::size_t there = spare[state.nodes.at(id).host];
+        if (there <= most) continue;
+        crowded = id;
+        most = there;
+    }
+    if (crowded) condemn(state, crowded, "the pool has enough, and most of it on this host");
+    return static_cast<bool>(crowded);
+}
+
 void return_unused(State& state) {
     const std::set<NodeId> unused = state.unused;
     for (const NodeId id : unused) {
@@ -275,7 +293,11 @@ void return_unused(State& state) {
         }
         const PoolRecord* pool = state.pools.find(node.flavour);
         const PoolLive& live = state.pool_live[node.flavour];
-        if (pool == nullptr || node.draining || live.idle.size() + live.coming.size() >= pool->max_idle) {
+        if (pool == nullptr || draining(state, node)) {
+            condemn(state, id, pool == nullptr ? "returned, and its pool is gone" : "returned, and it is being drained");
+            continue;
+        }
+        if (live.idle.size() + live.coming.size() >= pool->max_idle && !makes_way(state, live, node.host)) {
             condemn(state, id, "returned, and the pool has enough");
             continue;
         }
