@@ -200,6 +200,11 @@ void RecordingSession::send_raw(const std::vector<std::uint8_t>& bytes) {
     state_->send(bytes);
 }
 
+void RecordingSession::hang_up() {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->client >= 0) shutdown(state_->client, SHUT_RDWR);
+}
+
 std::vector<std::string> RecordingSession::record() const {
     const std::lock_guard lock(state_->mutex);
     return state_->record;

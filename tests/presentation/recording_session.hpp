@@ -27,6 +27,8 @@ public:
     void show_all(std::uint32_t colour) { show(colour, 0, height_); }
     /// Sends bytes as they are.
     void send_raw(const std::vector<std::uint8_t>& bytes);
+    /// Ends the newest connection.
+    void hang_up();
     /// "down 61", "up ffe1" in hexadecimal keysyms, "pointer x y buttons", "size w h", "cut".
     [[nodiscard]] std::vector<std::string> record() const;
     [[nodiscard]] bool has_recorded(const std::string& entry) const;
