@@ -307,7 +307,8 @@ void arm_node(State& state, NodeId id) {
     const NodeRecord* node = state.nodes.find(id);
     if (node == nullptr) return;
     const NodeLive& live = state.live[id];
-    TimePoint at = std::min({live.resend_at, live.retry_at, live.boot_deadline});
+    TimePoint at = std::min(live.resend_at, live.retry_at);
+    if (node->state == NodeState::booting) at = std::min(at, live.boot_deadline);
     const auto fair_at = [&](TimePoint fair) { at = std::min(at, fair + state.stalled); };
     if (expected(*node)) {
         if (live.health == Health::healthy) fair_at(live.heard + late_after(state, live));
