@@ -15,6 +15,16 @@ const char* const kRequired[] = {
     "hypervisor.reply_lost", "hypervisor.creation_failed", "hypervisor.unreachable", "hypervisor.list_failed",
     "store.commit_failed", "store.unknown_and_arrived", "store.unknown_and_lost", "store.unsynced_lost",
     "store.crash_after_sync", "fault.orphans_at_start", "liveness.room_for_all",
+    "detection.silent", "detection.gate_closed", "detection.held_by_gate",
+    "proof.instance_ended", "proof.destroyed", "proof.lease_expired", "proof.agent_reported",
+    "execution.lost_session_alone", "execution.restores_where_it_was", "execution.promotes_newest_checkpoint",
+    "execution.hands_over_to_newest_checkpoint", "execution.hand_over_begins", "execution.starts_afresh_on_a_member",
+    "execution.starts_afresh_on_a_new_node", "execution.rests_after_crashes", "execution.gives_up_restoring",
+    "execution.closed_by_a_person", "execution.waits_for_a_holder", "execution.finds_no_place",
+    "execution.no_place_for_a_backup", "execution.replaces_a_backup",
+    "presentation.promotes_a_backup", "presentation.moves_on_wish", "presentation.placed_anew",
+    "presentation.finds_no_place", "provisioning.outcome_unknown", "provisioning.creation_given_up",
+    "provisioning.scrubs", "provisioning.pool_has_enough",
 };
 
 }  // namespace

@@ -91,7 +91,12 @@ void FaultDriver::break_network(const Fault& fault) {
     }
     std::vector<Place> inside;
     Rng rng(fault.pick);
-    if (rng.permille(300) && fault.kind != FaultKind::partition_partial) {
+    if (fault.kind == FaultKind::manager_cut_off) {
+        // Its network reaches few nodes or none; the hypervisors still answer.
+        for (const SimNode* node : world_.site.powered()) {
+            if (rng.permille(fault.strength)) inside.push_back(node->place());
+        }
+    } else if (rng.permille(300) && fault.kind != FaultKind::partition_partial) {
         inside.push_back(world_.site.hosts()[rng.below(world_.site.hosts().size())].place);
     } else {
         for (const SimNode* node : some_nodes(fault.pick, fault.strength)) inside.push_back(node->place());

@@ -43,6 +43,8 @@ class Kernel {
             std::pop_heap(heap_.begin(), heap_.end());
             const Entry entry = heap_.back();
             heap_.pop_back();
+            at_this_instant_ = entry.when == now_ ? at_this_instant_ + 1 : 0;
+            if (at_this_instant_ > kMostAtOnce) throw Violation{Exit::safety, "S11", "time stands still: something wakes itself for ever"};
             now_ = entry.when;
             ++events_;
             Task task = std::move(tasks_[entry.slot]);
@@ -63,7 +65,12 @@ class Kernel {
         else lines_[next_line_ % kKept] = line;
         ++next_line_;
     }
-    /// For the frequent and dull: part of the hash alone.
+    /// For the frequent and dull: part of the hash, printed on demand, not kept.
+    void chatter(const char* what, std::uint64_t a, std::uint64_t b, std::uint64_t c, std::uint64_t d, const char* detail) {
+        mix(what, a, b, c, d);
+        if (print_) std::puts(text_of({now_, what, detail, a, b, c, d}).c_str());
+    }
+    /// Part of the hash alone.
     void mix(const char* what, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0, std::uint64_t d = 0) {
         hash_.mix(static_cast<std::uint64_t>(to_us(now_)));
         hash_.mix(std::string_view(what).substr(0, 4));
@@ -87,6 +94,7 @@ class Kernel {
 
   private:
     static constexpr std::size_t kKept = 4096;
+    static constexpr std::uint64_t kMostAtOnce = 50'000;
     struct Entry {
         TimePoint when;
         std::uint64_t order = 0;
@@ -117,6 +125,7 @@ class Kernel {
     std::vector<std::uint32_t> free_;
     std::uint64_t planned_ = 0;
     std::uint64_t events_ = 0;
+    std::uint64_t at_this_instant_ = 0;
     bool print_;
     TraceHash hash_;
     std::vector<Line> lines_;

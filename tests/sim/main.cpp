@@ -11,6 +11,7 @@
 
 #include "protocol/planted.hpp"
 #include "tests/sim/coverage.hpp"
+#include "tests/sim/planted.hpp"
 #include "tests/sim/world.hpp"
 
 #ifndef UNDERSTUDY_COMMIT
@@ -54,12 +55,14 @@ void usage() {
         "  --twice         each seed twice: the trace hashes must be equal\n"
         "  --large         20,000 nodes, 5,000 terminals, a domain of 2,000 nodes is lost\n"
         "  --quiet         failures and the summary only\n"
+        "  --plant NAME, --planted FILE   (understudy-sim-planted) switch a bug on; check that all of FILE are caught\n"
         "exit: 0 all promises held, 10 crash, 11 safety, 12 liveness, 13 coverage, 2 usage");
 }
 
 struct Command {
     Options options;
     std::string seed_file;
+    std::string plant_file;
     bool quiet = false;
     bool bad = false;
 };
@@ -94,6 +97,7 @@ Command parse(int count, char** arguments) {
         else if (option == "--hours") options.minutes = static_cast<std::uint32_t>(number(i) * 60);
         else if (option == "--faults") options.faults = word(i);
         else if (option == "--seed-file") command.seed_file = word(i);
+        else if (option == "--planted") command.plant_file = word(i);
         else if (option == "--plant") options.plant = word(i);
         else if (option == "--trace") options.trace = true;
         else if (option == "--coverage") options.coverage = true;
@@ -108,7 +112,7 @@ Command parse(int count, char** arguments) {
     }
     if (options.nodes < 4 || options.nodes > 200000 || options.terminals > 100000 || options.jobs == 0) command.bad = true;
 #ifndef UNDERSTUDY_PLANTED_BUGS
-    if (!options.plant.empty()) {
+    if (!options.plant.empty() || !command.plant_file.empty()) {
         std::fprintf(stderr, "--plant: this program was built without planted bugs; use understudy-sim-planted\n");
         command.bad = true;
     }
@@ -255,6 +259,9 @@ int main(int count, char** arguments) {
     }
     std::signal(SIGABRT, on_crash);
     std::signal(SIGSEGV, on_crash);
+#ifdef UNDERSTUDY_PLANTED_BUGS
+    if (!command.plant_file.empty()) return run_planted(command.plant_file, command.options);
+#endif
     Batch batch(command, std::move(seeds));
     return batch.run();
 }

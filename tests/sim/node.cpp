@@ -14,6 +14,22 @@ constexpr Duration kPoll{1'000'000};
 
 Duration ms(std::int64_t count) { return Duration(count * 1000); }
 
+/// One message in the trace: registration (or sequence), epoch, revision or phase.
+void chatter(Kernel& kernel, const char* what, NodeId node, const Message& message) {
+    std::uint64_t registration = 0;
+    std::uint64_t epoch = 0;
+    std::uint64_t subject = 0;
+    std::visit(
+        [&](const auto& body) {
+            if constexpr (requires { body.registration; }) registration = body.registration & 0xffffff;
+            if constexpr (requires { body.epoch; }) epoch = body.epoch;
+            if constexpr (requires { body.session.value; }) subject = body.session.value;
+            else if constexpr (requires { body.terminal.value; }) subject = body.terminal.value;
+        },
+        message);
+    kernel.chatter(what, node.value, subject, epoch, registration, name_of(message));
+}
+
 }  // namespace
 
 SimNode::SimNode(World& world, NodeId id, std::uint32_t host, Place place, Rng rng)
@@ -134,7 +150,7 @@ void SimNode::receive(const Bytes& bytes, std::uint64_t identity) {
     if (!agent_ || identity != identity_) return;
     auto envelope = decode(bytes);
     if (!envelope) throw Violation{Exit::crash, "codec", "a node refused the manager's message: " + envelope.error().message};
-    world_.kernel.mix("node got", id_.value, envelope->message.index());
+    chatter(world_.kernel, "node got", id_, envelope->message);
     tell_agent(node::FromManager{std::move(envelope->message)});
 }
 
@@ -166,7 +182,7 @@ void SimNode::apply(node::Step step) {
 }
 
 void SimNode::act(const node::SendToManager& action) {
-    world_.kernel.mix("node said", id_.value, action.message.index());
+    chatter(world_.kernel, "node said", id_, action.message);
     Bytes bytes = encode({incarnation_, ++sequence_, action.message},
                          static_cast<std::uint16_t>(kProtocolVersion + (mixed_version ? 1 : 0)));
     world_.network.send(place_, kManagerPlace, [this, identity = identity_, bytes = std::move(bytes)] {

@@ -128,6 +128,33 @@ void Oracle::node_changed(NodeId id, const NodeRecord* before, const NodeRecord*
         after->state == NodeState::idle) {
         violated("S12", "node " + to_string(id) + " went back to the pool without having been scrubbed");
     }
+    if (before != nullptr && before->state != NodeState::condemned && after->state == NodeState::condemned) {
+        check_mass_failure(id, *after);
+    }
+    // A pool may shrink in quiet times; what serves may not be touched.
+    if (calm_ && before != nullptr && before->state == NodeState::serving && after->state == NodeState::condemned) {
+        violated("S10", "instance " + to_string(id) + " served and is given up though nothing is wrong: " + after->reason);
+    }
+}
+
+/// DESIGN.md section 5: when most of the nodes fall silent at once while they work, the manager suspects itself.
+void Oracle::check_mass_failure(NodeId id, const NodeRecord& record) {
+    const SimNode* node = world_.site.find(id);
+    if (record.reason.rfind("silent", 0) != 0 || node == nullptr || !node->agent_runs() || node->paused()) return;
+    const TimePoint now = world_.kernel.now();
+    std::erase_if(given_up_alive_, [&](TimePoint at) { return at < now - world_.settings.gate_window; });
+    given_up_alive_.push_back(now);
+    const auto works = std::count_if(nodes_.begin(), nodes_.end(), [](const auto& row) {
+        return row.second.state == NodeState::idle || row.second.state == NodeState::serving;
+    });
+    // Those given up so far count among them again. The gate holds from its share on; what fell silent
+    // one by one before, and is paced out after the hold, is allowed for.
+    const std::size_t population = static_cast<std::size_t>(works) + given_up_alive_.size();
+    const std::size_t allowed = population * (world_.settings.gate_permille + 250) / 1000 + 12;
+    if (given_up_alive_.size() > allowed) {
+        violated("gate", std::to_string(given_up_alive_.size()) + " of " + std::to_string(population) +
+                                                " nodes that work were given up within one window");
+    }
 }
 
 void Oracle::count_uses(const SessionRecord& session, int by, std::set<NodeId>& touched) {
@@ -312,7 +339,6 @@ void Oracle::destroys(const DestroyInstance& action) {
     if (record->second.state != NodeState::condemned || record->second.reason.empty()) {
         violated("S12", "instance " + to_string(action.instance) + " is destroyed, no intent is recorded");
     }
-    if (calm_) violated("S10", "instance " + to_string(action.instance) + " is destroyed though nothing is wrong");
 }
 
 // ---------------------------------------------------------------------------- what machines do

@@ -64,6 +64,7 @@ class Oracle {
     void count_uses(const manager::SessionRecord& session, int by, std::set<NodeId>& touched);
     void count_uses(const manager::TerminalRecord& terminal, int by, std::set<NodeId>& touched);
     void node_changed(NodeId id, const manager::NodeRecord* before, const manager::NodeRecord* after);
+    void check_mass_failure(NodeId id, const manager::NodeRecord& record);
     void check_reply(const AdminReply& reply) const;
     void check_proof(SessionId session, Epoch epoch, NodeId to);
     [[nodiscard]] std::string served_by(const manager::TerminalRecord& terminal) const;
@@ -84,6 +85,7 @@ class Oracle {
     std::map<std::pair<NodeId, TerminalId>, Epoch> desktops_obeyed_;
     std::map<ClientId, Epoch> clients_obeyed_;
     std::set<NodeId> orphans_;
+    std::vector<TimePoint> given_up_alive_;                          ///< nodes whose agent works, condemned for silence
     std::map<NodeId, std::uint32_t> creating_;                       ///< asked of a host
     bool calm_ = true;
     std::uint64_t commotion_ = 0;

@@ -23,6 +23,7 @@ constexpr KindTraits kTraits[] = {
     {"late_replay", 2000, 60000, 10, 100, 0},
     {"partition_symmetric", 500, 60000, 1, 12, 300},
     {"partition_one_way", 500, 60000, 1, 12, 300},
+    {"manager_cut_off", 2000, 40000, 500, 1000, 0},
     {"partition_partial", 500, 60000, 1, 12, 0},
     {"manager_crash", 100, 40000, 0, 0, 0},
     {"manager_pause", 100, 30000, 0, 0, 0},

@@ -11,7 +11,7 @@ namespace understudy::sim {
 
 enum class FaultKind : std::uint8_t {
     loss, delay, duplication, reordering, late_replay,
-    partition_symmetric, partition_one_way, partition_partial,
+    partition_symmetric, partition_one_way, manager_cut_off, partition_partial,
     manager_crash, manager_pause, agent_crash, agent_pause, instance_crash, instance_reboot,
     host_crash, domain_loss, hypervisor_unreachable, clock_jump,
     store_slow, store_failing, store_unknown, store_unsynced_lost,

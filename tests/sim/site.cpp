@@ -23,7 +23,7 @@ void Site::build() {
         hosts_.push_back(std::move(host));
     }
     for (std::uint32_t i = 0; i < world_.plan.orphans; ++i) {
-        make_orphan(static_cast<std::uint32_t>(rng_.below(hosts_.size())), 900'000 + i);
+        make_orphan(static_cast<std::uint32_t>(rng_.below(hosts_.size())), 1'000'000 * (i + 1ull));
     }
 }
 

@@ -120,6 +120,16 @@ void World::wish(Wish wish) {
     });
 }
 
+/// The administrator ends every maintenance and every drain.
+void World::take_back() {
+    for (const auto& [name, host] : oracle.hosts()) {
+        if (host.maintenance) wish(SetMaintenance{name, false});
+    }
+    for (const auto& [id, node] : oracle.nodes()) {
+        if (node.draining) wish(SetDrain{id, false});
+    }
+}
+
 void World::repeat_wish() {
     if (!wishes_.empty()) manager.wish(wishes_.front());
     kernel.after(seconds(5), [this] { repeat_wish(); });
@@ -189,7 +199,10 @@ void World::liveness_phase(Outcome& outcome) {
     wait_for("L0", seconds(120), [this] {
         if (!manager.up()) return std::string("the manager is down");
         if (!wishes_.empty()) return std::string("the administrator has open wishes");
-        if (!oracle.set_aside().empty()) return oracle.set_aside();
+        if (!oracle.set_aside().empty()) {
+            take_back();
+            return oracle.set_aside();
+        }
         return present_clients().size() == clients.size() ? std::string() : std::string("a terminal is away");
     });
     if (roomy()) {

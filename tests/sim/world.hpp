@@ -73,6 +73,7 @@ struct World {
     void liveness_phase(Outcome& outcome);
     void check_regularly();
     void repeat_wish();
+    void take_back();
     [[nodiscard]] bool roomy() const;
     void wait_for(const char* promise, Duration bound, const std::function<std::string()>& missing);
 
