@@ -27,7 +27,9 @@ std::string first_error(const std::string& text) {
     return text.substr(at, text.find('\n', at) - at);
 }
 
-CheckpointProbe ask(int patience_ms) {
+// `conclusive` is false when there was no time for an answer.
+CheckpointProbe ask(int patience_ms, bool& conclusive) {
+    conclusive = true;
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return {false, "no pipe for criu check"};
     const Descriptor out(ends[0]);
@@ -40,9 +42,12 @@ CheckpointProbe ask(int patience_ms) {
     in.reset();
     if (!child) return {false, child.error().message};
     pollfd ended{child->pidfd.get(), POLLIN, 0};
-    if (::poll(&ended, 1, patience_ms) != 1) ::syscall(SYS_pidfd_send_signal, child->pidfd.get(), SIGKILL, nullptr, 0);
+    conclusive = ::poll(&ended, 1, patience_ms) == 1;
+    if (!conclusive) ::syscall(SYS_pidfd_send_signal, child->pidfd.get(), SIGKILL, nullptr, 0);
     ::poll(&ended, 1, 1000);
     const auto end = take_end(*child);
+    // Too busy to tell. The first dump will: what it fails of is reported as it is.
+    if (!conclusive) return {true, ""};
     const std::string words = read_all(out.get());
     if (end.clean() || words.find("Looks good") != std::string::npos) return {true, ""};
     return {false, "criu check: " + (words.empty() ? describe(end) : first_error(words))};
@@ -54,8 +59,9 @@ CheckpointProbe probe_checkpoints(const std::string& cache_file, int patience_ms
     std::ifstream cached(cache_file);
     std::string line;
     if (std::getline(cached, line)) return {line.empty(), line};
-    const auto probe = ask(patience_ms);
-    std::ofstream(cache_file) << probe.reason << "\n";
+    bool conclusive = false;
+    const auto probe = ask(patience_ms, conclusive);
+    if (conclusive) std::ofstream(cache_file) << probe.reason << "\n";
     return probe;
 }
 

@@ -12,7 +12,8 @@ struct CheckpointProbe {
 };
 
 /// Runs `criu check` (at most `patience_ms`). The answer is kept in `cache_file` for this boot: an agent
-/// that is started again does not wait for it.
+/// that is started again does not wait for it. Without an answer in time it is taken to be possible; the
+/// first dump shows.
 [[nodiscard]] CheckpointProbe probe_checkpoints(const std::string& cache_file, int patience_ms);
 
 }  // namespace understudy::node

@@ -76,6 +76,8 @@ void Checkpointer::set_peers(const std::vector<Peer>& peers) {
 
 void Checkpointer::set_frozen(bool frozen) {
     frozen_ = frozen;
+    if (!frozen_) run_.thaw();
+    else if (!dumping_ || !stopped_for_dump_) run_.freeze();
     if (!frozen_ && wanted() && timer_ == 0 && !dumping_) schedule(pace_.interval());
 }
 
@@ -136,7 +138,7 @@ void Checkpointer::begin_dump(std::vector<std::uint64_t> outer_sockets) {
 
 void Checkpointer::note_resumed() {
     stopped_for_dump_ = false;
-    if (finished_) run_.freeze();  // the last checkpoint: what is done after it would be lost
+    if (finished_ || frozen_) run_.freeze();  // after the last checkpoint, because what is done then would be lost
     ground_.services.windows_may_connect(assign_.session);
 }
 

@@ -34,7 +34,8 @@ class Checkpointer {
     void set_peers(const std::vector<Peer>& peers);
     /// While true, nobody may open new connections into the session.
     [[nodiscard]] bool holds_connections() const { return stopped_for_dump_; }
-    /// No checkpoints while the session is frozen.
+    /// Freezes or thaws the session; no checkpoints while it is frozen. In the middle of a dump it stands
+    /// still already, and criu could not let go of a frozen process: it is then frozen when it is let go.
     void set_frozen(bool frozen);
     /// Takes one last checkpoint, stops the session and brings it to all backups; then calls `done` with
     /// what went wrong (empty: nothing). Gives up after a time limit.

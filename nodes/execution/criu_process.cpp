@@ -25,6 +25,7 @@ Result<std::unique_ptr<CriuProcess>> CriuProcess::start(std::vector<std::string>
     what.environment = plain_environment();
     what.descriptors = std::move(descriptors);
     what.cgroup = cgroup;
+    what.nice = -10;  // somebody waits for what it does
     auto child = spawn(what);
     if (!child) return tl::unexpected(child.error());
     criu->child_ = std::move(*child);

@@ -278,14 +278,14 @@ void Session::note_restore_failed(CheckpointId id, const std::string& why) {
 
 void Session::freeze() {
     frozen_ = true;
-    if (run_) run_->freeze();
     if (checkpointer_) checkpointer_->set_frozen(true);
+    else if (run_) run_->freeze();
 }
 
 void Session::thaw() {
     frozen_ = false;
-    if (run_) run_->thaw();
     if (checkpointer_) checkpointer_->set_frozen(false);
+    else if (run_) run_->thaw();
 }
 
 std::optional<std::string> Session::screen_socket() const {

@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -81,6 +82,7 @@ int arrange_descriptors(const Prepared& prepared, int problem_pipe) {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     for (const int number : {SIGPIPE, SIGINT, SIGTERM, SIGCHLD, SIGHUP}) ::signal(number, SIG_DFL);
     ::setsid();
+    ::setpriority(PRIO_PROCESS, 0, what.nice);
     // The agent is spared when memory runs out; what it starts is not.
     if (const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); score >= 0) {
         [[maybe_unused]] const auto written = ::write(score, "0", 1);

@@ -30,6 +30,7 @@ struct Spawn {
     std::map<int, int> descriptors;               ///< number in the new process → ours; 0..2 not named: /dev/null
     std::uint64_t namespaces = 0;                 ///< CLONE_NEW… flags
     int cgroup = -1;                              ///< descriptor of its group; -1: ours
+    int nice = 0;                                 ///< of the agent's own urgency it inherits nothing
     const Account* account = nullptr;             ///< not given: as we are
     std::string folder = "/";
 };
