@@ -38,6 +38,7 @@ void Standby::accept(Descriptor socket, Epoch epoch, std::function<void()> on_go
 
 void Standby::note_stored(const CheckpointMeta& meta) {
     store_.add(meta);
+    ground_.services.log("debug", "session=" + to_string(session_) + " holds checkpoint " + folder_of(meta.info.id));
     on_changed_();
     auto& ground = ground_;
     worker_.run([tree = tree_, chain = store_.chain(meta.info.id), folder = store_.folder(), session = session_, &ground] {
