@@ -38,12 +38,15 @@ logged() {
     return "$status"
 }
 
-# install_packages LIST…: installs what is missing from config/packages/LIST.
+# install_packages LIST…: installs what is missing from config/packages/LIST. A line "package command" is
+# satisfied by the command, wherever it came from.
 install_packages() {
-    local list wanted=() missing=() package
+    local list wanted=() missing=() package command
     for list in "$@"; do
-        while read -r package; do
-            case "$package" in '' | '#'*) ;; *) wanted+=("$package") ;; esac
+        while read -r package command; do
+            case "$package" in '' | '#'*) continue ;; esac
+            [ -z "$command" ] || ! command -v "$command" >/dev/null || continue
+            wanted+=("$package")
         done <"$project_dir/config/packages/$list"
     done
     for package in "${wanted[@]}"; do
