@@ -152,8 +152,9 @@ void sync_session(State& state, const SessionRecord& session) {
     live.holders.insert(session.backups.begin(), session.backups.end());
     const std::set<NodeId> holders = live.holders;
     for (const NodeId node : holders) {
-        if (state.nodes.find(node) == nullptr) {
-            live.holders.erase(node);
+        const NodeRecord* record = state.nodes.find(node);
+        if (record == nullptr || record->state != NodeState::serving) {
+            live.holders.erase(node);  // nothing is left there
         } else if (node == session.primary) {
             if (live.proof == Proof::none) {
                 tell(state, node, session_for(state, session, node, Duty::primary), live.incident);
@@ -172,8 +173,9 @@ void sync_desktop(State& state, const TerminalRecord& terminal) {
     live.holders.insert(terminal.backups.begin(), terminal.backups.end());
     const std::set<NodeId> holders = live.holders;
     for (const NodeId node : holders) {
-        if (state.nodes.find(node) == nullptr) {
-            live.holders.erase(node);
+        const NodeRecord* record = state.nodes.find(node);
+        if (record == nullptr || record->state != NodeState::serving) {
+            live.holders.erase(node);  // nothing is left there
         } else if (node == terminal.presentation) {
             AssignDesktop assign = desktop_for(state, terminal, node, Duty::primary);
             // The layout is for taking over; the node that is primary is itself where it comes from.
@@ -252,6 +254,10 @@ void resend_unconfirmed(State& state, NodeId id) {
     NodeLive& live = state.live[id];
     live.resend_at = kNever;
     if (live.registration == 0) return;
+    if (state.store_failing) {  // it waits behind the records anyway; no second one is put beside it
+        live.resend_at = state.now + state.settings.resend;
+        return;
+    }
     resend<AssignSession>(state, id, live);
     resend<AssignDesktop>(state, id, live);
 }
@@ -288,6 +294,7 @@ void on_session_status(State& state, NodeId from, const SessionStatus& status) {
                                 status.detail.empty() ? "its agent reported the end" : status.detail);
         } else if (status.phase == Phase::running) {
             mark(state, session_live.incident, "restored");
+            session_live.ran = true;
             // Not sooner: a backup that failed a moment ago would be chosen again at once, and fail again.
             if (state.now >= session_live.failed_until) session_live.failed_on.clear();
         }

@@ -9,6 +9,8 @@
 
 #include "manager/core/placement.hpp"
 #include "manager/core/state.hpp"
+#include "protocol/marks.hpp"
+#include "protocol/planted.hpp"
 
 namespace understudy::manager {
 

@@ -18,6 +18,7 @@ bool expected(const NodeRecord& node) {
 
 /// The longest a lease granted now can last on a clock that runs slow.
 Duration lease_with_margin(const State& state) {
+    if (UNDERSTUDY_PLANTED("lease_drift_ignored")) return state.settings.lease;
     return state.settings.lease + state.settings.lease * state.settings.drift_permille / 1000;
 }
 
@@ -170,6 +171,7 @@ void give_up(State& state, NodeId id, NodeLive& live) {
         act_durable(state, FenceHost{host_live.fence, node.host});
     }
     note(state, Note::Weight::notice, {}, describe(state, id) + " is " + reason + "; waiting for proof");
+    refresh_node(state, id);
     queue_users(state, id);
 }
 
@@ -181,6 +183,8 @@ void watch_mass_failure(State& state) {
     }
     const std::uint64_t share = static_cast<std::uint64_t>(gate.population) * state.settings.gate_permille / 1000;
     if (gate.closed || gate.silences.size() <= std::max<std::uint64_t>(share, state.settings.gate_minimum)) return;
+    if (UNDERSTUDY_PLANTED("no_mass_gate")) return;
+    UNDERSTUDY_MARK("detection.gate_closed");
     gate.closed = true;
     gate.closed_at = state.now;
     gate.reason = std::to_string(gate.silences.size()) + " of " + std::to_string(gate.population) +
@@ -190,6 +194,7 @@ void watch_mass_failure(State& state) {
 }
 
 void fall_silent(State& state, NodeId id, NodeLive& live) {
+    UNDERSTUDY_MARK("detection.silent");
     live.health = Health::silent;
     live.silent_since = state.fair();
     live.evidence = "no sign for " + std::to_string(to_ms(state.fair() - live.heard)) + " ms";
@@ -221,6 +226,7 @@ void check_signs(State& state, NodeId id, NodeLive& live) {
     if (live.health == Health::silent && !live.given_up && !live.held_by_gate &&
         fair - live.silent_since >= state.settings.gate_collect) {
         if (state.gate.closed) {
+            UNDERSTUDY_MARK("detection.held_by_gate");
             live.held_by_gate = true;
             state.gate.held.insert(id);
         } else {

@@ -14,11 +14,14 @@ Loss find_loss(const State& state, const SessionRecord& session) {
         return known;
     }
     if (live.proof != Proof::none) {
+        UNDERSTUDY_MARK("execution.lost_session_alone");
         return {true, live.proof, live.proof_text, live.proof_text, live.proven_at, live.proven_at, live.proven_at};
     }
     const NodeRecord* node = state.nodes.find(session.primary);
-    if (node == nullptr || node->proof == Proof::none) return {};
+    if (node == nullptr) return {};
     const NodeLive& at = state.live.at(session.primary);
+    const bool guesses = UNDERSTUDY_PLANTED("promotes_without_proof") && at.given_up;
+    if (node->proof == Proof::none && !guesses) return {};
     return {true, node->proof, node->proof_text, at.evidence.empty() ? node->proof_text : at.evidence,
             at.evidence_at, at.detected_at, at.proven_at};
 }
@@ -29,8 +32,10 @@ CheckpointInfo newest_at(const State& state, NodeId node, SessionId session) {
     if (live == state.live.end()) return {};
     const auto status = live->second.sessions.find(session);
     if (status == live->second.sessions.end() || status->second.phase == Phase::released) return {};
+    const SessionRecord* record = state.sessions.find(session);
     CheckpointInfo newest;
     for (const CheckpointInfo& info : status->second.checkpoints) {
+        if (record != nullptr && info.id.epoch < record->fresh_since) continue;
         if (info.id > newest.id) newest = info;
     }
     return newest;
@@ -84,7 +89,12 @@ Choice choose_holder(const State& state, const SessionRecord& session) {
         choice.alternatives.push_back(std::move(line));
     }
     if (!choice.node) return choice;
+    if (choice.node == session.primary) UNDERSTUDY_MARK("execution.restores_where_it_was");
+    else if (session.handing_over) UNDERSTUDY_MARK("execution.hands_over_to_newest_checkpoint");
+    else UNDERSTUDY_MARK("execution.promotes_newest_checkpoint");
     choice.decision = describe(state, choice.node) + " holds the newest checkpoint";
+    // Handed over: the last checkpoint was taken when it had already stopped.
+    if (session.handing_over && live.proof == Proof::agent_reported && live.ending != Ending::crashed) return choice;
     choice.lost = "what happened in the last " + seconds_text(state.wall_ms - choice.from.taken_wall_ms) +
                   " before the decision";
     return choice;
@@ -131,24 +141,26 @@ Choice choose_fresh(const State& state, const SessionRecord& session, const std:
     if (live.ending == Ending::closed) std::rotate(preferred.rbegin(), preferred.rbegin() + 1, preferred.rend());
     for (const NodeId node : preferred) {
         if (!usable(node)) continue;
+        UNDERSTUDY_MARK("execution.starts_afresh_on_a_member");
         choice.node = node;
         choice.decision = describe(state, node) + " starts it afresh: " + why;
         break;
     }
     if (!choice.node) {
         const Placement placement = place(state, request_for(state, session, {}));
+        if (placement.chosen) UNDERSTUDY_MARK("execution.starts_afresh_on_a_new_node");
         choice.node = placement.chosen;
         choice.alternatives = explain(state, placement);
         choice.decision = describe(state, choice.node) + " starts it afresh: " + why;
     }
-    choice.lost = session.epoch == 0 || live.ending == Ending::closed ? ""
-                                                                      : "the application's memory: " + why;
+    const bool never_ran = live.proof == Proof::agent_reported && !live.ran && session.restore.sequence == 0;
+    if (session.epoch != 0 && live.ending != Ending::closed && !never_ran) choice.lost = "the application's memory: " + why;
     return choice;
 }
 
-std::string title_for(const SessionRecord& session, const Loss& loss) {
-    if (session.handing_over) return session.application.title + " is moved";
-    return session.application.title + (loss.proof == Proof::agent_reported ? " stopped running" : " lost its machine");
+std::string title_for(const SessionRecord& session, const SessionLive& live, const Loss& loss) {
+    if (loss.proof != Proof::agent_reported) return session.application.title + " lost its machine";
+    return session.application.title + (live.ran ? " stopped running" : " did not start");
 }
 
 /// The flight record of a loss: from here until a picture is seen again.
@@ -157,8 +169,8 @@ void record_loss(State& state, SessionId id, const Loss& loss) {
     SessionLive& live = state.session_live[id];
     const TimePoint failed = loss.failed_at == kNever ? state.now : loss.failed_at;
     supersede(state, live.incident);
-    live.incident = open_incident(state, "execution", session.terminal, id, session.primary, title_for(session, loss),
-                                  failed, session.handing_over ? "asked" : "failed");
+    live.incident = open_incident(state, "execution", session.terminal, id, session.primary,
+                                  title_for(session, live, loss), failed, "failed");
     mark_at(state, live.incident, "detected", loss.detected_at == kNever ? state.now : loss.detected_at);
     mark_at(state, live.incident, "proven", loss.proven_at == kNever ? state.now : loss.proven_at);
     change_incident(state, live.incident, [&](IncidentRecord& record) {
@@ -175,8 +187,10 @@ void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss)
     if (!recorded) live.incident = {};
     if (recorded) {
         if (!undecided(state, live.incident)) record_loss(state, id, loss);
+        if (before.handing_over) mark_at(state, live.incident, "proven", loss.proven_at == kNever ? state.now : loss.proven_at);
         mark(state, live.incident, "decided");
         change_incident(state, live.incident, [&](IncidentRecord& record) {
+            if (before.handing_over) record.proof = loss.text;
             record.decision = choice.decision;
             record.alternatives = choice.alternatives;
             record.lost = choice.lost.empty() ? "nothing" : choice.lost;
@@ -185,12 +199,17 @@ void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss)
     }
     take_node(state, choice.node, Role::execution, "runs " + before.application.title);
     const Separation separation = profile_of(state, state.terminals.at(before.terminal)).separation;
+    const bool voids = choice.from.id.sequence == 0 &&
+                       (live.ending == Ending::closed || live.crashes.size() >= state.settings.crash_limit);
     change_session(state, id, [&](SessionRecord& record) {
-        ++record.epoch;
+        const bool reuses = UNDERSTUDY_PLANTED("epoch_reused_after_restart") && record.epoch != 0 &&
+                            state.now < state.started + std::chrono::seconds(90);
+        if (!reuses) ++record.epoch;
         record.primary = choice.node;
         record.restore = choice.from.id;
         record.handing_over = false;
         record.lost = choice.lost;
+        if (voids) record.fresh_since = record.epoch;
         std::erase_if(record.backups, [&](NodeId backup) {
             return backup == choice.node || too_close(state, backup, choice.node, separation);
         });
@@ -198,6 +217,7 @@ void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss)
     live.proof = Proof::none;
     live.proof_text.clear();
     live.ending = Ending::none;
+    live.ran = false;
     live.grace_until = kNever;
     live.move_wanted = false;
     note(state, Note::Weight::notice, live.incident,
@@ -213,6 +233,7 @@ bool must_rest(State& state, SessionId id) {
     if (live.crashes.size() < state.settings.crash_limit) return false;
     const TimePoint again = live.crashes.back() + state.settings.operation_retry;
     if (state.now >= again) return false;
+    UNDERSTUDY_MARK("execution.rests_after_crashes");
     state.timers.arm({TimerKind::session, id.value}, again);
     return true;
 }
@@ -231,8 +252,10 @@ void recover(State& state, SessionId id, const Loss& loss) {
     const bool restorable = session.protection == Protection::checkpoint && live.ending != Ending::closed &&
                             live.crashes.size() < state.settings.crash_limit && session.epoch != 0;
     std::string why = session.epoch == 0 ? "first start" : "no checkpoint is left";
+    if (live.crashes.size() >= state.settings.crash_limit) UNDERSTUDY_MARK("execution.gives_up_restoring");
+    if (live.ending == Ending::closed) UNDERSTUDY_MARK("execution.closed_by_a_person");
     if (live.ending == Ending::closed) why = "the person closed it";
-    else if (live.crashes.size() >= state.settings.crash_limit) why = "it failed again and again after restoring";
+    else if (live.crashes.size() >= state.settings.crash_limit) why = "it failed again and again";
     else if (session.protection == Protection::restart && session.epoch != 0) why = "it is protected by restart only";
     Choice choice;
     if (restorable) {
@@ -240,6 +263,7 @@ void recover(State& state, SessionId id, const Loss& loss) {
         if (!choice.node && holder_may_return(state, session)) {
             if (live.grace_until == kNever) live.grace_until = state.now + state.settings.backup_grace;
             if (state.now < live.grace_until) {
+                UNDERSTUDY_MARK("execution.waits_for_a_holder");
                 state.timers.arm({TimerKind::session, id.value}, live.grace_until);
                 return;
             }
@@ -255,6 +279,7 @@ void recover(State& state, SessionId id, const Loss& loss) {
         return;
     }
     if (session.primary) {  // nothing of it may hold back what its host needs for a new machine
+        UNDERSTUDY_MARK("execution.finds_no_place");
         record_loss(state, id, loss);
         change_session(state, id, [](SessionRecord& record) { record.primary = {}; });
     }
@@ -276,9 +301,15 @@ void plan_move(State& state, SessionId id) {
         return session.protection == Protection::restart || newest_at(state, backup, id).id.sequence != 0;
     });
     if (!somebody) return;
+    UNDERSTUDY_MARK("execution.hand_over_begins");
+    supersede(state, live.incident);
+    live.incident = open_incident(state, "execution", session.terminal, id, session.primary,
+                                  session.application.title + " is moved", state.now, "asked");
+    const std::string why = live.move_wanted ? "an administrator asked for it" : "its machine is being drained";
+    change_incident(state, live.incident, [&](IncidentRecord& record) { record.evidence = why; });
     change_session(state, id, [](SessionRecord& record) { record.handing_over = true; });
-    note(state, Note::Weight::notice, {}, session.application.title + " is handed over from " +
-                                              describe(state, session.primary));
+    note(state, Note::Weight::notice, live.incident,
+         session.application.title + " is handed over from " + describe(state, session.primary) + ": " + why);
 }
 
 void plan_backups(State& state, SessionId id) {
@@ -299,15 +330,18 @@ void plan_backups(State& state, SessionId id) {
         change_session(state, id, [&](SessionRecord& record) { record.backups = backups; });
     }
     if (primary == nullptr || primary->proof != Proof::none || live.proof != Proof::none) return;  // take over first
+    if (UNDERSTUDY_PLANTED("forgets_backup_after_takeover") && before.epoch > 1) return;
     while (backups.size() < wanted) {
         const SessionRecord& session = state.sessions.at(id);
         const Placement placement = place(state, request_for(state, session, session.primary));
         if (!placement.chosen) {
             std::vector<HostId> avoid;
             if (profile.separation != Separation::instance) avoid.push_back(state.nodes.at(session.primary).host);
+            UNDERSTUDY_MARK("execution.no_place_for_a_backup");
             add_need(state, session.terminal, {Role::execution, {}, std::move(avoid)});
             return;
         }
+        if (before.epoch > 1) UNDERSTUDY_MARK("execution.replaces_a_backup");
         take_node(state, placement.chosen, Role::execution, "stands by for " + session.application.title);
         backups.push_back(placement.chosen);
         change_session(state, id, [&](SessionRecord& record) { record.backups = backups; });

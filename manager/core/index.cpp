@@ -126,6 +126,7 @@ void refresh_node(State& state, NodeId id) {
     if (record == nullptr) return;
     auto& pool = state.pool_live[record->flavour];
     const bool was_idle = pool.idle.erase(id) != 0;
+    pool.doubted.erase(id);
     const std::size_t uses = state.uses[id].count();
     const bool can_take = fit(state, id);
     if (record->state == NodeState::idle && can_take) {
@@ -137,6 +138,11 @@ void refresh_node(State& state, NodeId id) {
         return;
     }
     if (was_idle) state.pools_dirty = true;
+    if (record->state == NodeState::idle && draining(state, *record)) {
+        if (record->kind == NodeKind::instance) state.unused.insert(id);
+        return;
+    }
+    if (record->state == NodeState::idle && record->proof == Proof::none && !state.live[id].given_up) pool.doubted.insert(id);
     if (record->state == NodeState::condemned && uses == 0 && state.live[id].destroyed) state.unused.insert(id);
     if (record->state != NodeState::serving) return;
     if (uses == 0) state.unused.insert(id);
@@ -168,7 +174,10 @@ void queue_users(State& state, NodeId id) {
 
 void erase_node(State& state, NodeId id) {
     unlink_node(state, id);
-    if (const NodeRecord* record = state.nodes.find(id)) state.pool_live[record->flavour].idle.erase(id);
+    if (const NodeRecord* record = state.nodes.find(id)) {
+        state.pool_live[record->flavour].idle.erase(id);
+        state.pool_live[record->flavour].doubted.erase(id);
+    }
     state.nodes.erase(id);
     state.open_execution.erase(id);
     state.open_presentation.erase(id);

@@ -154,7 +154,7 @@ void look_at_own(const State& state, const PlacementRequest& request, Search& se
 
 bool too_close(const State& state, NodeId a, NodeId b, Separation separation) {
     if (a == b) return true;
-    if (separation == Separation::instance) return false;
+    if (separation == Separation::instance || UNDERSTUDY_PLANTED("backup_on_primary_host")) return false;
     const NodeRecord* first = state.nodes.find(a);
     const NodeRecord* second = state.nodes.find(b);
     return first != nullptr && second != nullptr && first->host == second->host;

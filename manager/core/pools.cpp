@@ -79,7 +79,9 @@ class OpenHosts {
         if (!live.listed) some_wait_ = true;
         if (live.listed && !live.reachable) silent_ = "host " + host.name + " does not answer: " + live.last_error;
         if (!live.listed || !live.reachable) return;
-        if (live.vcpus_used + pool_.vcpus > host.vcpus || live.memory_used_mib + pool_.memory_mib > host.memory_mib) return;
+        const std::uint32_t slip = UNDERSTUDY_PLANTED("capacity_off_by_one") ? 1 : 0;
+        if (live.vcpus_used + pool_.vcpus > host.vcpus + slip) return;
+        if (live.memory_used_mib + pool_.memory_mib > host.memory_mib + slip * pool_.memory_mib) return;
         if (live.creating >= state_.settings.parallel_creations) {
             some_wait_ = true;
             return;
@@ -162,7 +164,9 @@ void plan_pool(State& state, const PoolRecord& pool) {
     spare.insert(live.coming.begin(), live.coming.end());
     std::vector<Need> wanted = unmet(state, needs_for(state, pool.flavour), spare);
     const std::size_t needed = wanted.size();
-    if (spare.size() < pool.min_idle) wanted.resize(needed + pool.min_idle - spare.size());
+    // A pause of the network must not fill the pool anew: whoever is only late still counts as warm.
+    const std::size_t warm = spare.size() + live.doubted.size();
+    if (warm < pool.min_idle) wanted.resize(needed + pool.min_idle - warm);
     const bool paused = live.paused_until > state.now;
     if (paused) state.timers.arm({TimerKind::pool, 0}, live.paused_until);
     if (!paused && live.failures < state.settings.create_attempts) live.reason.clear();

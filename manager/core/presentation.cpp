@@ -146,6 +146,8 @@ void plan_primary(State& state, TerminalId id) {
     if (!lost && !wish) return;
     if (wish) why = live.move_wanted ? "a move was asked for" : "its machine is being drained";
     if (const NodeId backup = best_backup(state, terminal, wish)) {
+        if (wish) UNDERSTUDY_MARK("presentation.moves_on_wish");
+        else UNDERSTUDY_MARK("presentation.promotes_a_backup");
         appoint(state, id, backup, why, explain_backups(state, terminal, backup), wish);
         return;
     }
@@ -156,10 +158,12 @@ void plan_primary(State& state, TerminalId id) {
         return;
     }
     if (placement.chosen) {
+        if (terminal.epoch != 0) UNDERSTUDY_MARK("presentation.placed_anew");
         appoint(state, id, placement.chosen, why, explain(state, placement), false);
         return;
     }
     if (terminal.presentation) {
+        UNDERSTUDY_MARK("presentation.finds_no_place");
         record_loss(state, id, why, false);
         change_terminal(state, id, [](TerminalRecord& record) { record.presentation = {}; });
     }

@@ -27,6 +27,9 @@ void prove_down(State& state, NodeId id, Proof proof, std::string text, TimePoin
         live.evidence_at = std::min(seen, state.now);
         live.detected_at = state.now;
     }
+    if (proof == Proof::instance_ended) UNDERSTUDY_MARK("proof.instance_ended");
+    if (proof == Proof::destroyed) UNDERSTUDY_MARK("proof.destroyed");
+    if (proof == Proof::lease_expired) UNDERSTUDY_MARK("proof.lease_expired");
     live.proven_at = state.now;
     live.health = Health::down;
     live.registration = 0;
@@ -89,6 +92,7 @@ void prove_session_ended(State& state, SessionId id, Ending ending, std::string 
     if (session == nullptr) return;
     SessionLive& live = state.session_live[id];
     if (live.proof != Proof::none) return;
+    UNDERSTUDY_MARK("proof.agent_reported");
     live.proof = Proof::agent_reported;
     live.proof_text = std::move(text);
     live.proven_at = state.now;

@@ -77,6 +77,11 @@ void on_failure(State& state, NodeId id, const Error& error) {
     NodeLive& live = state.live[id];
     live.last_error = error.message;
     const bool certain = error.code != ErrorCode::unknown_outcome;
+    if (!certain) UNDERSTUDY_MARK("provisioning.outcome_unknown");
+    if (UNDERSTUDY_PLANTED("double_creation") && !certain && node.state == NodeState::creating) {
+        erase_node(state, id);
+        return;
+    }
     if (certain) ++live.attempts;
     if (error.code == ErrorCode::unavailable) {  // nothing new is asked of it until it lists its instances again
         HostLive& host = state.host_live[node.host];
@@ -85,7 +90,12 @@ void on_failure(State& state, NodeId id, const Error& error) {
     }
     const bool gives_up = live.attempts >= state.settings.create_attempts;
     if (gives_up && node.state == NodeState::creating) {
+        UNDERSTUDY_MARK("provisioning.creation_given_up");
         creation_failed(state, id, error.message);
+        if (UNDERSTUDY_PLANTED("leak_after_failed_creation")) {
+            erase_node(state, id);
+            return;
+        }
         condemn(state, id, "could not be created: " + error.message);
         return;
     }
@@ -294,13 +304,22 @@ void return_unused(State& state) {
         const PoolRecord* pool = state.pools.find(node.flavour);
         const PoolLive& live = state.pool_live[node.flavour];
         if (pool == nullptr || draining(state, node)) {
-            condemn(state, id, pool == nullptr ? "returned, and its pool is gone" : "returned, and it is being drained");
+            condemn(state, id, pool == nullptr ? "its pool is gone" : node.draining ? "it was drained and is free now" : "its host is in maintenance and it is free now");
             continue;
         }
         if (live.idle.size() + live.coming.size() >= pool->max_idle && !makes_way(state, live, node.host)) {
+            UNDERSTUDY_MARK("provisioning.pool_has_enough");
             condemn(state, id, "returned, and the pool has enough");
             continue;
         }
+        if (UNDERSTUDY_PLANTED("scrub_skipped")) {
+            change_node(state, id, [](NodeRecord& record) {
+                record.state = NodeState::idle;
+                record.role = Role::none;
+            });
+            continue;
+        }
+        UNDERSTUDY_MARK("provisioning.scrubs");
         NodeLive& node_live = state.live[id];
         node_live.registration = 0;
         node_live.pending.clear();

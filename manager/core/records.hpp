@@ -150,8 +150,9 @@ struct SessionRecord {
     CheckpointId restore;  ///< from which this epoch starts; {0,0}: afresh
     bool handing_over = false;  ///< the primary was told to stop after a last checkpoint
     std::string lost;      ///< what the last take-over lost, for people
+    Epoch fresh_since = 0;  ///< checkpoints of older epochs are void: it was closed, or kept failing with them
     UNDERSTUDY_FIELDS(SessionRecord, id, terminal, application, protection, epoch, primary, backups, restore,
-                      handing_over, lost)
+                      handing_over, lost, fresh_since)
 };
 
 /// When something happened, in microseconds since the incident's first phase.

@@ -132,6 +132,7 @@ struct SessionLive {
     std::string proof_text;
     TimePoint proven_at = kNever;
     Ending ending = Ending::none;
+    bool ran = false;                  ///< seen running in the present epoch
     std::set<NodeId> holders;          ///< as in TerminalLive
     std::set<NodeId> failed_on;
     TimePoint failed_until;
@@ -141,6 +142,7 @@ struct SessionLive {
 struct PoolLive {
     std::set<NodeId> idle;             ///< registered, clean, healthy, not draining
     std::set<NodeId> coming;           ///< creating, booting or scrubbing
+    std::set<NodeId> doubted;          ///< idle, and not heard of lately; nobody has given them up
     std::set<NodeId> leaving;          ///< being destroyed
     std::uint32_t total = 0;           ///< everything that exists or may exist
     std::uint32_t failures = 0;        ///< creations given up in a row
