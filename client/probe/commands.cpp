@@ -88,6 +88,9 @@ std::string give_input(ProbeTerminal& terminal, const std::string& verb, const J
     RfbClient& rfb = stream->rfb();
     const int x = static_cast<int>(number_of(command, "x", 0));
     const int y = static_cast<int>(number_of(command, "y", 0));
+    const auto button = static_cast<unsigned>(number_of(command, "button", verb == "move" || verb == "release" ? 0 : 1));
+    if (button > 8) return "\"button\" is 1 (left) to 8";
+    const auto held = static_cast<std::uint8_t>(button == 0 ? 0 : 1u << (button - 1));
     if (verb == "type") {
         for (const std::uint32_t keysym : keysyms_of(text_of(command, "text"))) {
             rfb.key(keysym, true);
@@ -101,22 +104,16 @@ std::string give_input(ProbeTerminal& terminal, const std::string& verb, const J
         const bool both = down == command.end() || !down->is_boolean();
         if (both || down->get<bool>()) rfb.key(keysym, true);
         if (both || !down->get<bool>()) rfb.key(keysym, false);
-    } else if (verb == "move") {
+    } else if (verb == "press") {
         rfb.pointer(x, y, 0);
-    } else if (verb == "drag") {
-        const int to_x = static_cast<int>(number_of(command, "to_x", x));
-        const int to_y = static_cast<int>(number_of(command, "to_y", y));
-        constexpr int kSteps = 8;  // window managers want to see the way, not only its end
-        rfb.pointer(x, y, 0);
-        for (int step = 0; step <= kSteps; ++step) rfb.pointer(x + (to_x - x) * step / kSteps, y + (to_y - y) * step / kSteps, 1);
-        rfb.pointer(to_x, to_y, 0);
+        rfb.pointer(x, y, held);
+    } else if (verb == "move" || verb == "release") {
+        rfb.pointer(x, y, held);
     } else if (verb == "clipboard") {
         rfb.clipboard(text_of(command, "text"));
     } else {
-        const auto button = static_cast<unsigned>(number_of(command, "button", 1));
-        if (button < 1 || button > 8) return "\"button\" is 1 (left) to 8";
         rfb.pointer(x, y, 0);
-        rfb.pointer(x, y, static_cast<std::uint8_t>(1u << (button - 1)));
+        rfb.pointer(x, y, held);
         rfb.pointer(x, y, 0);
     }
     stream->flush();
@@ -124,7 +121,7 @@ std::string give_input(ProbeTerminal& terminal, const std::string& verb, const J
 }
 
 bool is_input(const std::string& verb) {
-    return verb == "type" || verb == "key" || verb == "click" || verb == "move" || verb == "drag" || verb == "clipboard";
+    return verb == "type" || verb == "key" || verb == "click" || verb == "move" || verb == "press" || verb == "release" || verb == "clipboard";
 }
 
 /// Answers of commands that look at the picture; fields are added to `answer`.

@@ -25,7 +25,7 @@ constexpr const char* kLanguage =
     "  {\"do\":\"wait\",\"for\":\"picture\",\"epoch\":3,\"timeout_ms\":5000}\n"
     "  {\"do\":\"wait\",\"for\":\"change\",\"x\":0,\"y\":0,\"width\":9,\"height\":9}\n"
     "  {\"do\":\"wait\",\"for\":\"colour\",\"colour\":\"#ff8800\",\"at_least\":50,\"tolerance\":0}\n"
-    "  {\"do\":\"drag\",\"x\":10,\"y\":20,\"to_x\":90,\"to_y\":80}\n"
+    "  {\"do\":\"press\",\"x\":10,\"y\":20,\"button\":1}, \"move\" with \"button\":1, and \"release\": drags, at the caller's pace\n"
     "  {\"do\":\"guard\",\"name\":\"a\",\"x\":0,\"y\":0,\"width\":9,\"height\":9,\"at_most\":0}  counts pictures in which more pixels differ\n"
     "  {\"do\":\"guarded\",\"name\":\"a\"}             tells pictures, differing, worst, first_mono_ns, and ends the guard\n"
     "  {\"do\":\"report\",\"updates\":true}           {\"do\":\"quit\"}\n"

@@ -17,8 +17,8 @@ PLACES = 6
 # Ten times a second: a counter in octal at the upper left corner, each digit two blanks of its colour, written in one
 # go and with the cursor brought back, so that the shell beside it can be used.
 COUNTER = (
-    "clear; (exec 3<> <(:); i=0; while :; do i=$((i+1)); s=; for k in 15 12 9 6 3 0; do s=$s\"\\e[4$((i>>k&7))m  \"; "
-    "done; printf \"\\e7\\e[H\\e[48;5;201m  $s\\e[0m\\e8\"; read -t .1 -u 3; done) & echo; echo\n"
+    "clear; (i=0; while :; do i=$((i+1)); s=; for k in 15 12 9 6 3 0; do s=$s\"\\e[4$((i>>k&7))m  \"; "
+    "done; printf \"\\e7\\e[H\\e[48;5;201m  $s\\e[0m\\e8\"; sleep .1; done) & echo; echo\n"
 )
 
 
