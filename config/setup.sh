@@ -81,6 +81,8 @@ hypervisor_account() {
 build_programs() {
     local build=$1
     shift
+    # What was compiled in another clone or build folder is found again.
+    export CCACHE_BASEDIR=$project_dir CCACHE_NOHASHDIR=1
     logged configure cmake -G Ninja -S "$project_dir" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
         -DCMAKE_CXX_COMPILER_LAUNCHER=ccache || fail "the build could not be configured" "read $log_dir/configure.log"
     logged build ninja -C "$build" "$@" || fail "the build failed" "read $log_dir/build.log"
