@@ -1,0 +1,306 @@
+// One suite for every hypervisor adapter that needs no machine: the one in memory, and libvirt's test
+// driver. Real virtual machines are in machine_contract_test.cpp.
+#include <catch2/catch.hpp>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <fstream>
+#include <set>
+
+#include "manager/adapters/config/state_directory.hpp"
+#include "manager/adapters/hypervisor/domain_xml.hpp"
+#include "manager/adapters/hypervisor/instance_files.hpp"
+#include "manager/adapters/hypervisor/keyed_workers.hpp"
+#include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
+#include "manager/adapters/hypervisor/memory_hypervisor.hpp"
+#include "manager/adapters/system/files.hpp"
+#include "tests/contract/temporary_directory.hpp"
+
+using namespace understudy;
+using namespace understudy::manager;
+using understudy::test::TemporaryDirectory;
+
+namespace {
+
+LibvirtLibrary& library() {
+    static LibvirtLibrary once;
+    return once;
+}
+
+InstanceSpec spec(std::uint64_t id, const std::string& host = "alpha") { return {NodeId(id), host, "base", 1, 256, 4}; }
+
+/// What the adapter told the loop.
+struct Told {
+    std::set<std::string> keys;  ///< admitted at this moment
+    std::map<NodeId, std::string> key_of;
+    void operator()(const Arrival& arrival) {
+        if (const auto* issued = std::get_if<IdentityIssued>(&arrival)) {
+            revoke(issued->node);
+            key_of[issued->node] = issued->public_key;
+            keys.insert(issued->public_key);
+        } else if (const auto* revoked = std::get_if<IdentityRevoked>(&arrival)) {
+            revoke(revoked->node);
+        }
+    }
+    void revoke(NodeId node) {
+        keys.erase(key_of[node]);
+        key_of.erase(node);
+    }
+};
+
+/// libvirt's test driver with an image that is large enough to be based on.
+struct TestDriver {
+    TestDriver() {
+        std::filesystem::create_directories(directory / "image");
+        for (const char* name : {"vmlinuz", "initramfs.img", "base.img"}) {
+            std::ofstream(directory / ("image/" + std::string(name))) << std::string(1 << 20, 'x');
+        }
+        std::ofstream(directory / "agent.img") << "x";
+        options.image_dir = directory / "image";
+        options.agent_image = directory / "agent.img";
+        files = std::make_unique<InstanceFiles>(directory / "instances", options, ManagerContact{"tcp://10.0.2.2:1", std::string(40, 'k')});
+    }
+    LibvirtHypervisor make(const std::string& cluster, ArrivalSink sink) {
+        return {{"test:///default", cluster, directory / "acceleration.toml", {}}, library(), *files, ports, std::move(sink)};
+    }
+    TemporaryDirectory directory;
+    InstanceOptions options;
+    std::unique_ptr<InstanceFiles> files;
+    DoorPorts ports{20000, 60000};
+};
+
+template <class Claim>
+void on_each_hypervisor(Claim claim) {
+    Told told;
+    const ArrivalSink sink = [&told](const Arrival& arrival) { told(arrival); };
+    SECTION("memory") {
+        MemoryHypervisor hypervisor(sink);
+        claim(hypervisor, told);
+    }
+    SECTION("libvirt's test driver") {
+        TestDriver driver;
+        LibvirtHypervisor hypervisor = driver.make("ours", sink);
+        claim(hypervisor, told);
+        for (std::uint64_t id = 1; id < 10; ++id) CHECK(hypervisor.destroy(NodeId(id)));
+    }
+}
+
+template <class T>
+std::string words(const Result<T>& result) {
+    return result ? std::string() : result.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("hypervisor: a created instance is listed with its door, on its host alone") {
+    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
+        const auto door = hypervisor.create(spec(5));
+        INFO(words(door));
+        REQUIRE(door);
+        CHECK(door->port != 0);
+        CHECK(told.keys.size() == 1);
+        const auto listed = hypervisor.list("alpha");
+        REQUIRE(listed);
+        REQUIRE(listed->size() == 1);
+        CHECK(listed->at(0).id == NodeId(5));
+        CHECK(listed->at(0).running);
+        CHECK(listed->at(0).door == *door);
+        CHECK(hypervisor.list("beta")->empty());
+    });
+}
+
+TEST_CASE("hypervisor: asked twice to create, it makes one, with the same door and identity") {
+    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
+        const auto first = hypervisor.create(spec(5));
+        REQUIRE(first);
+        const auto keys = told.keys;
+        const auto second = hypervisor.create(spec(5));
+        REQUIRE(second);
+        CHECK(*first == *second);
+        CHECK(told.keys == keys);
+        CHECK(hypervisor.list("alpha")->size() == 1);
+    });
+}
+
+TEST_CASE("hypervisor: doors of two instances differ") {
+    on_each_hypervisor([](Hypervisor& hypervisor, Told&) {
+        const auto first = hypervisor.create(spec(5));
+        const auto second = hypervisor.create(spec(6));
+        REQUIRE(first);
+        REQUIRE(second);
+        CHECK_FALSE(*first == *second);
+    });
+}
+
+TEST_CASE("hypervisor: a destroyed instance is gone, its key with it, and destroying it again is success") {
+    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
+        REQUIRE(hypervisor.create(spec(5)));
+        CHECK(hypervisor.destroy(NodeId(5)));
+        CHECK(told.keys.empty());
+        hypervisor.tidy(NodeId(5));
+        CHECK(hypervisor.list("alpha")->empty());
+        CHECK(hypervisor.destroy(NodeId(5)));
+        CHECK(hypervisor.destroy(NodeId(9)));
+    });
+}
+
+TEST_CASE("hypervisor: scrubbing gives a new identity behind the same door") {
+    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
+        const auto door = hypervisor.create(spec(5));
+        REQUIRE(door);
+        const auto keys = told.keys;
+        const auto scrubbed = hypervisor.scrub(NodeId(5));
+        INFO(words(scrubbed));
+        REQUIRE(scrubbed);
+        CHECK(*scrubbed == *door);
+        CHECK(told.keys.size() == 1);
+        CHECK(told.keys != keys);
+        CHECK(hypervisor.list("alpha")->size() == 1);
+    });
+}
+
+TEST_CASE("hypervisor: what it knows nothing about cannot be scrubbed") {
+    on_each_hypervisor([](Hypervisor& hypervisor, Told&) {
+        const auto scrubbed = hypervisor.scrub(NodeId(8));
+        REQUIRE_FALSE(scrubbed);
+        CHECK(scrubbed.error().code == ErrorCode::not_found);
+    });
+}
+
+TEST_CASE("libvirt: a domain with our name and without our mark is a stranger's: never listed, touched or destroyed") {
+    TestDriver driver;
+    LibvirtHypervisor stranger = driver.make("theirs", [](const Arrival&) {});
+    LibvirtHypervisor ours = driver.make("ours", [](const Arrival&) {});
+    REQUIRE(stranger.create(spec(7)));
+    CHECK(ours.list("alpha")->empty());
+    const auto destroyed = ours.destroy(NodeId(7));
+    REQUIRE_FALSE(destroyed);
+    CHECK(destroyed.error().code == ErrorCode::refused);
+    CHECK_FALSE(ours.create(spec(7)));
+    CHECK(stranger.list("alpha")->size() == 1);
+    CHECK(stranger.destroy(NodeId(7)));
+}
+
+TEST_CASE("libvirt: a creation that fails leaves no files, no key and no port behind") {
+    Told told;
+    TestDriver driver;
+    LibvirtHypervisor hypervisor = driver.make("ours", [&told](const Arrival& arrival) { told(arrival); });
+    std::string wanted;
+    SECTION("the image is missing") {
+        std::filesystem::remove(driver.directory / "image/base.img");
+        wanted = "build-image";
+    }
+    SECTION("the agent's disk is missing") {
+        std::filesystem::remove(driver.directory / "agent.img");
+        wanted = "pack-agent";
+    }
+    SECTION("there is no room for its files") {
+        std::ofstream(driver.directory / "instances") << "a file where a directory is wanted";
+        wanted = "instances";
+    }
+    const auto door = hypervisor.create(spec(5));
+    REQUIRE_FALSE(door);
+    CHECK_THAT(door.error().message, Catch::Contains(wanted));
+    CHECK(told.keys.empty());
+    CHECK(hypervisor.list("alpha")->empty());
+    CHECK_FALSE(std::filesystem::exists(driver.directory / "instances/5"));
+}
+
+TEST_CASE("instance files: the seed is for the guest alone, and the record survives the manager") {
+    TestDriver driver;
+    const auto made = driver.files->prepare(spec(5), 41007);
+    INFO(words(made));
+    REQUIRE(made);
+    const std::string seed = *read_file(driver.files->path(NodeId(5), "seed.img"));
+    CHECK(seed.size() % 512 == 0);
+    CHECK_THAT(seed, Catch::Contains(made->public_key) && Catch::Contains("tcp://10.0.2.2:1") && Catch::Contains("loopback_alias"));
+    const auto rights = std::filesystem::status(driver.files->path(NodeId(5), "seed.img")).permissions();
+    CHECK((rights & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) == std::filesystem::perms::none);
+    std::vector<std::string> problems;
+    const auto all = driver.files->load_all(problems);
+    REQUIRE(all.size() == 1);
+    CHECK(problems.empty());
+    CHECK(all[0].spec == spec(5));
+    CHECK(all[0].door_port == 41007);
+    CHECK(all[0].public_key == made->public_key);
+    REQUIRE(write_file(driver.files->path(NodeId(5), "instance.toml"), "node = ["));
+    CHECK(driver.files->load_all(problems).empty());
+    CHECK(problems.size() == 1);
+}
+
+TEST_CASE("door ports: one in use is not handed out, and a range used up says which") {
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in where{};
+    where.sin_family = AF_INET;
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof where;
+    REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&where), length) == 0);
+    REQUIRE(::listen(listener.get(), 1) == 0);
+    REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&where), &length) == 0);
+    const std::uint16_t port = ntohs(where.sin_port);
+
+    DoorPorts busy(port, port);
+    const auto none = busy.take("127.0.0.1");
+    REQUIRE_FALSE(none);
+    CHECK(none.error().code == ErrorCode::no_capacity);
+    CHECK_THAT(none.error().message, Catch::Contains(std::to_string(port)) && Catch::Contains("door_ports"));
+
+    DoorPorts wide(20000, 60000);
+    const auto first = wide.take("127.0.0.1");
+    const auto second = wide.take("127.0.0.1");
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(*first != *second);
+}
+
+TEST_CASE("domain: text from outside cannot leave its place in the XML") {
+    DomainPlan plan;
+    plan.id = NodeId(5);
+    plan.type = "qemu";
+    plan.command_line = "a='1' <b> & \"c\"";
+    plan.mark = {"cl'uster", "ho<st>\"&", 41000};
+    plan.disks = {{"/tmp/a'b&c.qcow2", "qcow2", "/tmp/<base>", false}};
+    const std::string xml = domain_xml(plan);
+    CHECK_THAT(xml, Catch::Contains("a=&apos;1&apos; &lt;b&gt; &amp; &quot;c&quot;"));
+    CHECK_THAT(xml, Catch::Contains("/tmp/a&apos;b&amp;c.qcow2") && Catch::Contains("/tmp/&lt;base&gt;"));
+    const auto start = xml.find("<us:instance");
+    const auto mark = read_mark(xml.substr(start, xml.find("/>", start) - start));
+    REQUIRE(mark);
+    CHECK(*mark == plan.mark);
+}
+
+TEST_CASE("domain: names lead back to nodes, and strangers' names to none") {
+    CHECK(node_of_domain(domain_name(NodeId(17))) == NodeId(17));
+    for (const char* name : {"us-", "us-0", "us-1x", "us--1", "web", "us-99999999999999999999999"}) CHECK_FALSE(node_of_domain(name));
+}
+
+TEST_CASE("workers: tasks of one key run in order and never at once; an urgent one does not wait for others") {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<int> order;
+    bool open = false;
+    KeyedWorkers workers(1);
+    const auto note = [&](int what) {
+        const std::lock_guard lock(mutex);
+        order.push_back(what);
+        changed.notify_all();
+    };
+    workers.submit(1, Urgency::normal, [&] {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return open; });
+        order.push_back(1);
+        changed.notify_all();
+    });
+    workers.submit(1, Urgency::urgent, [&] { note(2); });  // same key: after the first
+    workers.submit(2, Urgency::normal, [&] { note(3); });  // no free place
+    workers.submit(3, Urgency::urgent, [&] { note(4); });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return order.size() == 1; });
+    CHECK(order == std::vector<int>{4});
+    open = true;
+    changed.notify_all();
+    changed.wait(lock, [&] { return order.size() == 4; });
+    const auto at = [&](int what) { return std::find(order.begin(), order.end(), what) - order.begin(); };
+    CHECK(at(1) < at(2));
+}

@@ -1,0 +1,309 @@
+// The loop with a store and a hypervisor in memory: what it tells the core, what it answers, and how it
+// notices processes that end.
+#include <catch2/catch.hpp>
+
+#include <poll.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <deque>
+
+#include "manager/adapters/config/state_directory.hpp"
+#include "manager/adapters/hypervisor/hypervisor_workers.hpp"
+#include "manager/adapters/hypervisor/memory_hypervisor.hpp"
+#include "manager/adapters/store/memory_store.hpp"
+#include "manager/adapters/store/store_worker.hpp"
+#include "manager/runtime/loop.hpp"
+
+using namespace understudy;
+using namespace understudy::manager;
+
+namespace {
+
+/// Peers that a test speaks for.
+class ScriptedPeers : public PeersPort {
+  public:
+    void wait(std::chrono::milliseconds limit, std::span<const int> others) override {
+        std::vector<pollfd> waiting;
+        for (const int other : others) waiting.push_back({other, POLLIN, 0});
+        ::poll(waiting.data(), waiting.size(), events.empty() ? static_cast<int>(limit.count()) : 0);
+    }
+    std::optional<PeerEvent> take() override {
+        if (events.empty()) return std::nullopt;
+        PeerEvent event = std::move(events.front());
+        events.pop_front();
+        return event;
+    }
+    void send(NodeId to, const Message& message) override { to_nodes[to].push_back(message); }
+    void send(ClientId to, const Message& message) override { to_clients[to].push_back(message); }
+    void admit(const std::string& key, const PeerIdentity& identity) override { admitted[key] = identity; }
+    void revoke(const std::string& key) override { admitted.erase(key); }
+    void set_incarnation(std::uint64_t number) override { incarnation = number; }
+    const PeerFigures& figures() const override { return counted; }
+
+    std::deque<PeerEvent> events;
+    std::map<NodeId, std::vector<Message>> to_nodes;
+    std::map<ClientId, std::vector<Message>> to_clients;
+    std::map<std::string, PeerIdentity> admitted;
+    std::uint64_t incarnation = 0;
+    PeerFigures counted;
+};
+
+/// A store whose disk can be pulled out.
+class FaultyStore : public RecordStore {
+  public:
+    explicit FaultyStore(std::atomic<bool>& broken) : broken_(broken) {}
+    Result<StoreContent> load() override { return store_.load(); }
+    Result<StoreHead> head() override { return store_.head(); }
+    CommitAnswer commit(const Batch& batch) override {
+        if (broken_) return {batch.next, CommitOutcome::failed, "database or disk is full"};
+        return store_.commit(batch);
+    }
+
+  private:
+    std::atomic<bool>& broken_;
+    MemoryStore store_;
+};
+
+class FixedSealer : public SealerPort {
+  public:
+    std::string seal(const TicketClaims&) override { return "sealed"; }
+    const std::string& public_key() const override { return key_; }
+
+  private:
+    std::string key_ = "key";
+};
+
+struct Manager {
+    explicit Manager(std::uint32_t min_idle = 1) {
+        wishes.emplace_back(DefineHost{{HostId(), "alpha", "memory", "alpha", 8, 8192, false, false}});
+        PoolRecord pool;
+        pool.flavour = "small";
+        pool.image = "base";
+        pool.min_idle = min_idle;
+        wishes.emplace_back(DefinePool{pool});
+        LoopOptions options;
+        options.version = "test";
+        options.dispatcher.retry_first = std::chrono::milliseconds(5);
+        workers.add_host("alpha", hypervisor);
+        auto core = Core::load(settings, {});
+        REQUIRE(core);
+        loop.emplace(LoopParts{store, sealer, workers, peers, mailbox,
+                               [this](LogWeight, const std::string& line) { log.push_back(line); }},
+                     options, std::move(*core), StoreHead{});
+    }
+
+    void start() { loop->start(wishes); }
+
+    /// Turns until it holds; false after the patience of a slow machine.
+    template <class Condition>
+    bool turn_until(Condition condition) {
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (!condition()) {
+            if (std::chrono::steady_clock::now() > limit) return false;
+            loop->turn(std::chrono::milliseconds(20), {});
+        }
+        return true;
+    }
+
+    [[nodiscard]] std::size_t instances() { return hypervisor.list("alpha").value_or(std::vector<ListedInstance>{}).size(); }
+    [[nodiscard]] NodeId first_instance() { return hypervisor.list("alpha")->at(0).id; }
+
+    AdminReply ask(const std::string& verb, std::vector<std::string> arguments) {
+        const ClientId client(9);
+        peers.to_clients[client].clear();
+        peers.events.emplace_back(ClientMessage{client, "me", AdminRequest{++request, verb, std::move(arguments)}});
+        REQUIRE(turn_until([&] { return !peers.to_clients[client].empty(); }));
+        const auto reply = std::get<AdminReply>(peers.to_clients[client].front());
+        CHECK(reply.request == request);
+        return reply;
+    }
+
+    Settings settings;
+    std::vector<Wish> wishes;
+    std::vector<std::string> log;
+    std::atomic<bool> broken = false;
+    Mailbox<Arrival> mailbox;
+    ArrivalSink sink = [this](Arrival arrival) { mailbox.push(std::move(arrival)); };
+    ScriptedPeers peers;
+    FixedSealer sealer;
+    MemoryHypervisor hypervisor{sink};
+    StoreWorker store{std::make_unique<FaultyStore>(broken), sink};
+    HypervisorWorkers workers{2, sink};
+    std::optional<Loop> loop;
+    std::uint64_t request = 0;
+};
+
+/// A real process to watch.
+struct Child {
+    Child() {
+        char name[] = "sleep";
+        char time[] = "1000";
+        char* words[] = {name, time, nullptr};
+        REQUIRE(::posix_spawnp(&pid, name, nullptr, nullptr, words, environ) == 0);
+        descriptor = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0u)));
+        REQUIRE(descriptor);
+    }
+    ~Child() {
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+    }
+    pid_t pid = -1;
+    UniqueFd descriptor;
+};
+
+void wait_for(int descriptor) {
+    pollfd waiting{descriptor, POLLIN, 0};
+    REQUIRE(::poll(&waiting, 1, 10000) == 1);
+}
+
+}  // namespace
+
+TEST_CASE("loop: what the configuration wants comes about, and the instance's key is admitted for its node alone") {
+    Manager manager;
+    manager.start();
+    CHECK(manager.peers.incarnation == 1);
+    REQUIRE(manager.turn_until([&] { return manager.instances() == 1 && !manager.peers.admitted.empty(); }));
+    REQUIRE(manager.peers.admitted.size() == 1);
+    const PeerIdentity& identity = manager.peers.admitted.begin()->second;
+    CHECK(identity.role == PeerRole::agent);
+    CHECK(identity.node == manager.first_instance());
+}
+
+TEST_CASE("loop: nothing is created before the record of it is durable") {
+    Manager manager;
+    manager.broken = true;
+    manager.start();
+    REQUIRE(manager.turn_until([&] { return manager.loop->core().state().store_failing; }));
+    CHECK(manager.instances() == 0);
+    CHECK_THAT(manager.ask("view", {}).json, Catch::Contains("failing: database or disk is full"));
+    manager.broken = false;
+    CHECK(manager.turn_until([&] { return manager.instances() == 1; }));
+    CHECK(manager.turn_until([&] { return !manager.loop->core().state().store_failing; }));
+}
+
+TEST_CASE("loop: an instance that ends is replaced, and its key admits nobody any more") {
+    Manager manager;
+    manager.start();
+    REQUIRE(manager.turn_until([&] { return manager.instances() == 1 && manager.peers.admitted.size() == 1; }));
+    const std::string key = manager.peers.admitted.begin()->first;
+    const NodeId dead = manager.first_instance();
+    manager.hypervisor.crash(dead);
+    REQUIRE(manager.turn_until([&] { return manager.instances() == 1 && manager.first_instance() != dead; }));
+    CHECK(manager.turn_until([&] { return !manager.peers.admitted.contains(key); }));
+}
+
+TEST_CASE("loop: a registered agent is welcomed with the key that tickets are signed with") {
+    Manager manager;
+    manager.start();
+    REQUIRE(manager.turn_until([&] { return manager.instances() == 1; }));
+    const NodeId node = manager.first_instance();
+    REQUIRE(manager.turn_until([&] {
+        const NodeRecord* record = manager.loop->core().state().nodes.find(node);
+        return record != nullptr && record->state == NodeState::booting;
+    }));
+    Hello hello;
+    hello.node = node;
+    hello.incarnation = 3;
+    hello.number = 1;
+    hello.slots = 4;
+    manager.peers.events.emplace_back(NodeMessage{node, hello});
+    REQUIRE(manager.turn_until([&] { return !manager.peers.to_nodes[node].empty(); }));
+    CHECK(std::get<Welcome>(manager.peers.to_nodes[node].front()).ticket_key == "key");
+}
+
+TEST_CASE("loop: questions are answered with JSON, mistakes with what is allowed") {
+    Manager manager(0);
+    manager.start();
+    const AdminReply view = manager.ask("view", {});
+    CHECK(view.code == 0);
+    CHECK_THAT(view.json, Catch::Contains("\"hosts\":[{") && Catch::Contains("\"flavour\":\"small\"") && Catch::Contains("\"version\":\"test\""));
+    const auto refused = [&](const std::string& verb, std::vector<std::string> arguments, const std::string& why) {
+        const AdminReply reply = manager.ask(verb, std::move(arguments));
+        CHECK(reply.code == static_cast<std::uint32_t>(ErrorCode::invalid));
+        CHECK_THAT(reply.text, Catch::Contains(why));
+    };
+    refused("explode", {}, "there are: view, watch");
+    refused("kill", {"node=5"}, "reason=... is missing");
+    refused("kill", {"node=five", "reason=x"}, "node must be a whole number");
+    refused("kill", {"node", "reason=x"}, "key=value");
+    refused("kill", {"node=5", "reason=x", "force=1"}, "allowed are: node, reason");
+    refused("failover", {"reason=x"}, "either session=ID or terminal=NAME");
+    refused("pool", {"flavour=large", "reason=x"}, "no pool of flavour");
+    refused("maintenance", {"host=alpha", "value=maybe", "reason=x"}, "on or off");
+    CHECK(manager.ask("kill", {"node=99", "reason=x"}).code == static_cast<std::uint32_t>(ErrorCode::not_found));
+    CHECK(manager.ask("incident", {"id=7"}).code == static_cast<std::uint32_t>(ErrorCode::not_found));
+}
+
+TEST_CASE("loop: an act is done once and answered once it is durable") {
+    Manager manager(0);
+    manager.start();
+    CHECK(manager.ask("pool", {"flavour=small", "min_idle=2", "reason=more people"}).code == 0);
+    CHECK(manager.turn_until([&] { return manager.instances() == 2; }));
+}
+
+TEST_CASE("loop: whoever watches hears of changes, and no more once gone") {
+    Manager manager(0);
+    manager.start();
+    manager.ask("watch", {});
+    auto& heard = manager.peers.to_clients[ClientId(9)];
+    heard.clear();
+    manager.workers.name_host(HostId(1), "alpha");
+    manager.sink(AccelerationKnown{"alpha", "kvm", "for the test"});
+    REQUIRE(manager.turn_until([&] { return !heard.empty(); }));
+    CHECK_THAT(std::get<AdminUpdate>(heard.front()).json, Catch::Contains("\"acceleration\":\"kvm\""));
+    manager.peers.events.emplace_back(ClientLost{ClientId(9)});
+    manager.loop->turn(std::chrono::milliseconds(0), {});
+    heard.clear();
+    manager.sink(AccelerationKnown{"alpha", "tcg", "for the test"});
+    for (int turn = 0; turn < 20; ++turn) manager.loop->turn(std::chrono::milliseconds(20), {});
+    CHECK(heard.empty());
+}
+
+TEST_CASE("loop: a hypervisor's words reach the view when creations fail") {
+    Manager manager;
+    manager.hypervisor.fail_with("no space left on the moon");
+    manager.start();
+    REQUIRE(manager.turn_until([&] {
+        return std::any_of(manager.log.begin(), manager.log.end(), [](const std::string& line) { return line.find("moon") != std::string::npos; });
+    }));
+    manager.hypervisor.fail_with({});
+}
+
+TEST_CASE("process watch: a killed process is noticed at once, with how it ended") {
+    ProcessWatch watch;
+    Child child;
+    watch.add(NodeId(5), child.pid, std::move(child.descriptor));
+    CHECK(watch.look().empty());
+    const auto before = std::chrono::steady_clock::now();
+    ::kill(child.pid, SIGKILL);
+    wait_for(watch.descriptor());
+    const auto took = std::chrono::steady_clock::now() - before;
+    WARN("a killed process was noticed after " << std::chrono::duration_cast<std::chrono::microseconds>(took).count() << " us");
+    const auto ended = watch.look();
+    REQUIRE(ended.size() == 1);
+    std::string cause;
+    REQUIRE(watch.confirm(ended[0], cause));
+    CHECK_THAT(cause, Catch::Contains("signal 9"));
+    CHECK_FALSE(watch.confirm(ended[0], cause));
+    CHECK(watch.look().empty());
+}
+
+TEST_CASE("process watch: one that was forgotten, or replaced, before the report was confirmed is not reported") {
+    ProcessWatch watch;
+    Child first;
+    Child second;
+    watch.add(NodeId(5), first.pid, std::move(first.descriptor));
+    ::kill(first.pid, SIGKILL);
+    wait_for(watch.descriptor());
+    const auto ended = watch.look();
+    REQUIRE(ended.size() == 1);
+    watch.remove(NodeId(5));
+    watch.add(NodeId(5), second.pid, std::move(second.descriptor));
+    std::string cause;
+    CHECK_FALSE(watch.confirm(ended[0], cause));
+    CHECK(watch.look().empty());
+}

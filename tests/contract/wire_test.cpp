@@ -1,0 +1,254 @@
+// Who gets in, who may say what, and how fast a lost peer shows; on real sockets over loopback.
+#include <catch2/catch.hpp>
+
+#include <functional>
+#include <memory>
+
+#include <zmq.hpp>
+
+#include "manager/adapters/wire/role_rules.hpp"
+#include "manager/adapters/wire/router.hpp"
+#include "protocol/codec.hpp"
+
+using namespace understudy;
+using namespace understudy::manager;
+
+namespace {
+
+/// A dealer as agents and clients are: DEALER with CURVE.
+class Dealer {
+  public:
+    Dealer(const std::string& endpoint, const std::string& server_key, const CurveKeys& keys) {
+        socket_.set(zmq::sockopt::linger, 0);
+        socket_.set(zmq::sockopt::curve_serverkey, server_key);
+        socket_.set(zmq::sockopt::curve_publickey, keys.public_key);
+        socket_.set(zmq::sockopt::curve_secretkey, keys.secret_key);
+        socket_.connect(endpoint);
+    }
+    /// Without CURVE.
+    explicit Dealer(const std::string& endpoint) {
+        socket_.set(zmq::sockopt::linger, 0);
+        socket_.connect(endpoint);
+    }
+
+    void say(const Message& message, std::uint16_t version = kProtocolVersion) { say_bytes(encode({1, 1, message}, version)); }
+    void say_bytes(const Bytes& bytes) { socket_.send(zmq::buffer(bytes), zmq::send_flags::none); }
+    void say_two_frames() {
+        socket_.send(zmq::str_buffer("a"), zmq::send_flags::sndmore);
+        socket_.send(zmq::str_buffer("b"), zmq::send_flags::none);
+    }
+
+    std::optional<Message> hear() {
+        zmq::message_t frame;
+        if (!socket_.recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+        auto envelope = decode({frame.data<std::uint8_t>(), frame.size()});
+        REQUIRE(envelope);
+        return std::move(envelope->message);
+    }
+
+    void leave() { socket_.close(); }
+
+  private:
+    zmq::context_t context_{1};
+    zmq::socket_t socket_{context_, zmq::socket_type::dealer};
+};
+
+struct Network {
+    Network() {
+        RouterOptions options;
+        options.listen = "tcp://127.0.0.1:*";
+        options.keys = server;
+        auto opened = Router::open(options);
+        REQUIRE(opened);
+        router = std::move(*opened);
+    }
+
+    Dealer join(const CurveKeys& keys) { return {router->endpoint(), server.public_key, keys}; }
+
+    /// The next event within the patience of a slow machine; ends early when `until` holds.
+    std::optional<PeerEvent> next(const std::function<bool()>& until = [] { return false; }) {
+        for (int turn = 0; turn < 500 && !until(); ++turn) {
+            if (auto event = router->take()) return event;
+            router->wait(std::chrono::milliseconds(20), {});
+        }
+        return std::nullopt;
+    }
+
+    CurveKeys server = make_curve_keys();
+    std::unique_ptr<Router> router;
+};
+
+PeerIdentity agent(std::uint64_t node) { return {PeerRole::agent, "us-" + std::to_string(node), NodeId(node), {}}; }
+PeerIdentity terminal(const std::string& name) { return {PeerRole::terminal, name, {}, {name}}; }
+
+Hello hello(std::uint64_t node) {
+    Hello message;
+    message.node = NodeId(node);
+    return message;
+}
+
+}  // namespace
+
+TEST_CASE("wire: a message of an admitted agent comes with its key's node, and answers reach it") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, agent(5));
+    network.router->set_incarnation(77);
+    Dealer peer = network.join(keys);
+    peer.say(hello(5));
+    const auto event = network.next();
+    REQUIRE(event);
+    CHECK(std::get<NodeMessage>(*event).from == NodeId(5));
+    network.router->send(NodeId(5), HeartbeatAck{3, 9});
+    std::optional<Message> answer;
+    network.next([&] { return (answer = peer.hear()).has_value(); });
+    REQUIRE(answer);
+    CHECK(std::get<HeartbeatAck>(*answer).sequence == 9);
+}
+
+TEST_CASE("wire: no key, a wrong server key and a key nobody entered are all kept out") {
+    Network network;
+    const CurveKeys unknown = make_curve_keys();
+    const CurveKeys known = make_curve_keys();
+    network.router->admit(known.public_key, agent(5));
+    Dealer plain(network.router->endpoint());
+    Dealer stranger = network.join(unknown);
+    Dealer misled(network.router->endpoint(), make_curve_keys().public_key, known);
+    plain.say(hello(5));
+    stranger.say(hello(5));
+    misled.say(hello(5));
+    const auto event = network.next([&] { return network.router->figures().denied >= 1; });
+    CHECK_FALSE(event);
+    CHECK(network.router->figures().denied >= 1);
+    CHECK(network.router->figures().messages_in == 0);
+    // The door is not jammed by them.
+    Dealer friendly = network.join(known);
+    friendly.say(hello(5));
+    CHECK(network.next());
+}
+
+TEST_CASE("wire: a role that says what it may not is answered, counted and reported once") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, terminal("desk"));
+    Dealer peer = network.join(keys);
+    peer.say(hello(5));
+    peer.say(AdminRequest{1, "kill", {"node=5"}});
+    peer.say(TerminalAttach{"another-desk", 0, 0, 0});
+    const auto event = network.next();
+    REQUIRE(event);
+    CHECK_THAT(std::get<PeerOddity>(*event).text, Catch::Contains("terminal may not say Hello"));
+    network.next([&] { return network.router->figures().out_of_role == 3; });
+    CHECK(network.router->figures().out_of_role == 3);
+    std::optional<Message> answer;
+    network.next([&] { return (answer = peer.hear()).has_value(); });
+    REQUIRE(answer);
+    CHECK(std::get<TerminalRefused>(*answer).code == static_cast<std::uint32_t>(ErrorCode::refused));
+    peer.say(TerminalAttach{"desk", 0, 0, 0});
+    const auto attached = network.next();
+    REQUIRE(attached);
+    CHECK(std::get<ClientMessage>(*attached).name == "desk");
+}
+
+TEST_CASE("wire: an agent that claims another node's number is refused") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, agent(5));
+    Dealer peer = network.join(keys);
+    peer.say(hello(6));
+    const auto event = network.next();
+    REQUIRE(event);
+    CHECK_THAT(std::get<PeerOddity>(*event).text, Catch::Contains("node 5") && Catch::Contains("node 6"));
+}
+
+TEST_CASE("wire: nonsense, another version and messages in pieces are answered and do no harm") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, agent(5));
+    Dealer peer = network.join(keys);
+    std::optional<Message> answer;
+    SECTION("nonsense") { peer.say_bytes(Bytes(300, 0xc1)); }
+    SECTION("empty") { peer.say_bytes({}); }
+    SECTION("pieces") { peer.say_two_frames(); }
+    SECTION("another version") { peer.say(hello(5), 9); }
+    CHECK(std::holds_alternative<PeerOddity>(*network.next()));
+    network.next([&] { return (answer = peer.hear()).has_value(); });
+    REQUIRE(answer);
+    CHECK_FALSE(std::get<NotRegistered>(*answer).reason.empty());
+    peer.say(hello(5));
+    CHECK(std::holds_alternative<NodeMessage>(*network.next()));
+}
+
+TEST_CASE("wire: a peer that leaves is reported within moments, and only once") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, agent(5));
+    Dealer peer = network.join(keys);
+    peer.say(hello(5));
+    REQUIRE(network.next());
+    const auto before = std::chrono::steady_clock::now();
+    peer.leave();
+    const auto event = network.next();
+    const auto took = std::chrono::steady_clock::now() - before;
+    REQUIRE(event);
+    CHECK(std::get<NodeLost>(*event).node == NodeId(5));
+    WARN("a lost connection was reported after "
+         << std::chrono::duration_cast<std::chrono::microseconds>(took).count() << " us");
+    CHECK_FALSE(network.router->take());
+}
+
+TEST_CASE("wire: of two connections under one key the newer is answered, and the loss of the older is no loss") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, agent(5));
+    Dealer older = network.join(keys);
+    older.say(hello(5));
+    REQUIRE(network.next());
+    Dealer newer = network.join(keys);
+    newer.say(hello(5));
+    REQUIRE(network.next());
+    older.leave();
+    newer.say(Heartbeat{});
+    const auto event = network.next();
+    REQUIRE(event);
+    CHECK(std::holds_alternative<NodeMessage>(*event));
+    network.router->send(NodeId(5), HeartbeatAck{});
+    std::optional<Message> answer;
+    network.next([&] { return (answer = newer.hear()).has_value(); });
+    CHECK(answer);
+}
+
+TEST_CASE("wire: a revoked key is not listened to any more, not even on a connection that stands") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, agent(5));
+    Dealer peer = network.join(keys);
+    peer.say(hello(5));
+    REQUIRE(network.next());
+    network.router->revoke(keys.public_key);
+    peer.say(hello(5));
+    CHECK_FALSE(network.next([&] { return network.router->figures().out_of_role == 1; }));
+    CHECK(network.router->figures().out_of_role == 1);
+}
+
+TEST_CASE("wire: an address in use says so and what to do") {
+    Network network;
+    RouterOptions options;
+    options.listen = network.router->endpoint();
+    options.keys = network.server;
+    const auto second = Router::open(options);
+    REQUIRE_FALSE(second);
+    CHECK(second.error().code == ErrorCode::unavailable);
+    CHECK_THAT(second.error().message, Catch::Contains(options.listen) && Catch::Contains("listen"));
+}
+
+TEST_CASE("roles: nobody but an agent says what agents say, and nobody says what managers say") {
+    for (const PeerRole role : {PeerRole::agent, PeerRole::terminal, PeerRole::operator_, PeerRole::gateway}) {
+        const PeerIdentity who{role, "x", {}, {"*"}};
+        CHECK(refusal_of(who, Heartbeat{}).empty() == (role == PeerRole::agent));
+        CHECK(refusal_of(who, TerminalAttach{}).empty() == (role == PeerRole::terminal || role == PeerRole::gateway));
+        CHECK(refusal_of(who, AdminRequest{}).empty() == (role == PeerRole::operator_ || role == PeerRole::gateway));
+        CHECK_FALSE(refusal_of(who, AssignSession{}).empty());
+        CHECK_FALSE(refusal_of(who, TerminalRedirect{}).empty());
+    }
+}
