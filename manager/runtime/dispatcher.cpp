@@ -97,16 +97,29 @@ std::optional<Dispatcher::Subject> Dispatcher::subject_of(const Action& action) 
         if (const auto* assign = std::get_if<AssignDesktop>(&send->message)) {
             return Subject{send->to.value, 2, assign->terminal.value};
         }
+        // A node repeats its Hello while it waits; the newest answer will do.
+        if (std::holds_alternative<Welcome>(send->message)) return Subject{send->to.value, 3, 0};
         return std::nullopt;
     }
     if (const auto* send = std::get_if<SendToClient>(&action)) {
-        if (std::holds_alternative<AdminUpdate>(send->message)) return Subject{send->to.value, 3, 0};
+        if (std::holds_alternative<AdminUpdate>(send->message)) return Subject{send->to.value, 4, 0};
         if (const auto* waiting = std::get_if<TerminalWaiting>(&send->message)) {
-            return Subject{send->to.value, 4, waiting->terminal.value};
+            return Subject{send->to.value, 5, waiting->terminal.value};
+        }
+        if (const auto* redirect = std::get_if<TerminalRedirect>(&send->message)) {
+            return Subject{send->to.value, 6, redirect->terminal.value};
+        }
+        if (const auto* reply = std::get_if<AdminReply>(&send->message)) {
+            return Subject{send->to.value, 7, reply->request};  // the same request, asked again
         }
         return std::nullopt;
     }
-    if (const auto* list = std::get_if<ListInstances>(&action)) return Subject{list->host.value, 5, 0};
+    // What is to become of an instance is said by the newest operation on it alone.
+    if (const auto* create = std::get_if<CreateInstance>(&action)) return Subject{create->instance.value, 8, create->host.value};
+    if (const auto* scrub = std::get_if<ScrubInstance>(&action)) return Subject{scrub->instance.value, 8, scrub->host.value};
+    if (const auto* destroy = std::get_if<DestroyInstance>(&action)) return Subject{destroy->instance.value, 8, destroy->host.value};
+    if (const auto* fence = std::get_if<FenceHost>(&action)) return Subject{fence->host.value, 9, 0};
+    if (const auto* list = std::get_if<ListInstances>(&action)) return Subject{list->host.value, 10, 0};
     return std::nullopt;
 }
 

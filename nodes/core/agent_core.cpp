@@ -137,9 +137,9 @@ void AgentCore::repeat_reports(TimePoint now) {
 }
 
 void AgentCore::expire(TimePoint now) {
-    if (UNDERSTUDY_PLANTED("never_freezes")) return;
     for (auto& [id, session] : sessions_) {
         if (session.assign.duty != Duty::primary || session.frozen || is_over(session.actual)) continue;
+        if (UNDERSTUDY_PLANTED("never_freezes")) continue;
         session.frozen = true;
         session.status.phase = Phase::frozen;
         step_.actions.push_back(FreezeSession{id});

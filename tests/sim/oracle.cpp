@@ -13,7 +13,6 @@ using namespace understudy::manager;
 namespace {
 
 constexpr std::size_t kActionsPerStep = 60'000;  ///< configuration of the largest site included
-constexpr std::size_t kWaitingActions = 70'000;
 
 std::string text(std::uint64_t number) { return std::to_string(number); }
 
@@ -198,7 +197,9 @@ void Oracle::stepped(const Step& step) {
 }
 
 void Oracle::queues(const DispatcherFigures& figures) {
-    if (figures.waiting_actions > kWaitingActions || figures.waiting_batches > 1000) {
+    // However long the store fails, no more waits than a few things per node and terminal.
+    const std::size_t most = (world_.options.nodes + world_.options.terminals) * std::size_t{20} + 2000;
+    if (figures.waiting_actions > most || figures.waiting_batches > 1000) {
         violated("S11", text(figures.waiting_actions) + " actions and " + text(figures.waiting_batches) + " batches wait");
     }
 }

@@ -184,8 +184,19 @@ TEST_CASE("dispatcher: a waiting assignment gives way to a newer one for the sam
         bench.step({}, {SendToNode{NodeId{5}, assign}});
     }
     CHECK(bench.dispatcher.figures().waiting_actions == 2);
+    for (std::uint64_t registration = 1; registration <= 5000; ++registration) {
+        Welcome welcome;
+        welcome.registration = registration;
+        bench.step({}, {SendToNode{NodeId{6}, welcome}});
+        CreateInstance create;
+        create.instance = NodeId{7};
+        create.operation = OperationId{registration};
+        bench.step({}, {create});
+    }
+    CHECK(bench.dispatcher.figures().waiting_actions == 4);
     bench.answer(CommitOutcome::committed);
-    REQUIRE(bench.outlet.messages.size() == 2);
+    REQUIRE(bench.outlet.messages.size() == 3);
+    CHECK(std::get<Welcome>(bench.outlet.messages[2]).registration == 5000);
     CHECK(std::get<AssignSession>(bench.outlet.messages[0]).revision == 19999);
     CHECK(std::get<AssignSession>(bench.outlet.messages[1]).revision == 20000);
     CHECK(bench.dispatcher.figures().waiting_actions == 0);
