@@ -19,6 +19,7 @@ std::string ManagerStage::run(const std::vector<Statement>& statements) {
     for (const Statement& statement : statements) {
         if (!statement.timed) {
             const auto define = definitions().find(statement.words[0]);
+            if (core_) statement.fail("definitions stand before the clock runs");
             if (define == definitions().end()) statement.fail("not a definition; actions begin with 'at TIME'");
             if (statement.words[0] == "settings") define_settings(statement);
             else defined_.push_back(statement);
@@ -118,6 +119,7 @@ void ManagerStage::begin_manager() {
 /// What was not durable is lost, and nothing that waited for it has left.
 void ManagerStage::end_manager() {
     core_.reset();
+    if (store_holds_) judgement_ = durable_judgement_;
     held_.clear();
     wake_at_ = kNever;
 }

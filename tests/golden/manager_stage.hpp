@@ -60,7 +60,7 @@ class ManagerStage final : public Surroundings {
     // manager_world.cpp: what carries actions out
     void carry_out(const manager::Action& action);
     void send_to_client(const manager::SendToClient& send);
-    void operate(OperationId operation, HostId host, std::function<void(Host&)> work, NodeId instance);
+    void operate(OperationId operation, HostId host, std::function<void(Host&)> work, NodeId instance, bool creates = false);
     void create(const manager::CreateInstance& action);
     void boot(NodeId id, std::uint32_t slots);
     void end_instance(NodeId id, const std::string& cause);
@@ -152,13 +152,19 @@ class ManagerStage final : public Surroundings {
     Duration operation_delay_{500'000};
     std::uint64_t fail_times_ = 0;
     std::string fail_text_;
-    std::uint64_t lose_times_ = 0;
+    std::uint64_t lose_times_ = 0;  ///< done, and not answered
+    std::uint64_t hang_times_ = 0;  ///< neither done nor answered
     std::uint64_t requests_ = 0;
     Duration checkpoint_interval_{0};
 
-    std::map<std::pair<SessionId, Epoch>, NodeId> owners_;  ///< S2
-    std::map<std::pair<TerminalId, Epoch>, NodeId> desktop_owners_;
-    std::map<SessionId, Epoch> epochs_;
+    /// What S2 is judged against.
+    struct Judgement {
+        std::map<std::pair<SessionId, Epoch>, NodeId> owners;
+        std::map<std::pair<TerminalId, Epoch>, NodeId> desktop_owners;
+        std::map<SessionId, Epoch> epochs;
+    };
+    Judgement judgement_;
+    Judgement durable_judgement_;  ///< from before the store began to hold: what is left when the manager dies then
 };
 
 }  // namespace understudy::golden

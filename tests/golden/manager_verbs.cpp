@@ -180,6 +180,7 @@ void ManagerStage::do_store(const Statement& statement) {
         deliver(StoreState{false, ""});
         return;
     }
+    if (!store_holds_) durable_judgement_ = judgement_;
     store_holds_ = true;
     if (what == "fails") deliver(StoreState{true, statement.word(2, "the reason")});
     else if (what != "hangs") statement.fail("the store fails, hangs or works");
@@ -256,7 +257,7 @@ void ManagerStage::do_checkpoint(const Statement& statement) {
 
 void ManagerStage::do_starts(const Statement& statement) {
     const bool work = statement.word(1, "fail or work") == "work";
-    for (const NodeId id : nodes_of(statement, 3)) fake(statement, id).fail_starts(work ? "" : statement.words.back());
+    for (const NodeId id : nodes_of(statement, 2)) fake(statement, id).fail_starts(work ? "" : statement.words.back());
 }
 
 void ManagerStage::do_layout(const Statement& statement) {
@@ -287,18 +288,20 @@ void ManagerStage::do_enrol(const Statement& statement) {
 // ---------------------------------------------------------------- hypervisors
 
 void ManagerStage::do_operations(const Statement& statement) {
-    const std::string& what = statement.word(1, "succeed, fail, take or lose");
+    const std::string& what = statement.word(1, "succeed, fail, lose, hang or take");
     const std::uint64_t times = statement.number("times", 1'000'000);
-    fail_times_ = lose_times_ = 0;
+    fail_times_ = lose_times_ = hang_times_ = 0;
     if (what == "fail") {
         fail_times_ = times;
         fail_text_ = statement.word(2, "the hypervisor's words");
     } else if (what == "lose") {
         lose_times_ = times;
+    } else if (what == "hang") {
+        hang_times_ = times;
     } else if (what == "take") {
         operation_delay_ = parse_duration(statement.word(2, "how long"));
     } else if (what != "succeed") {
-        statement.fail("operations succeed, fail, take or lose");
+        statement.fail("operations succeed, fail, lose, hang or take");
     }
 }
 

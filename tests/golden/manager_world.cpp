@@ -72,11 +72,15 @@ void ManagerStage::carry_out(const Action& action) {
 }
 
 /// One request to a hypervisor: done after a while, or refused, or done and the answer lost.
-void ManagerStage::operate(OperationId operation, HostId id, std::function<void(Host&)> work, NodeId instance) {
-    later(operation_delay_, [this, operation, id, kept = std::move(work), instance] {
+void ManagerStage::operate(OperationId operation, HostId id, std::function<void(Host&)> work, NodeId instance, bool creates) {
+    later(operation_delay_, [this, operation, id, kept = std::move(work), instance, creates] {
         Host& there = hosts_[id];
         if (!there.unreachable.empty()) {
             deliver(OperationDone{operation, failure(ErrorCode::unavailable, there.unreachable)});
+            return;
+        }
+        if (hang_times_ > 0) {
+            --hang_times_;
             return;
         }
         if (fail_times_ > 0) {
@@ -84,7 +88,7 @@ void ManagerStage::operate(OperationId operation, HostId id, std::function<void(
             deliver(OperationDone{operation, failure(ErrorCode::failed, fail_text_)});
             return;
         }
-        if (!there.failing.empty()) {
+        if (creates && !there.failing.empty()) {
             deliver(OperationDone{operation, failure(ErrorCode::failed, there.failing)});
             return;
         }
@@ -105,7 +109,7 @@ void ManagerStage::create(const CreateInstance& action) {
                 there.instances[id] = {true, slots};
                 boot(id, slots);
             },
-            action.instance);
+            action.instance, true);
 }
 
 void ManagerStage::boot(NodeId id, std::uint32_t slots) {

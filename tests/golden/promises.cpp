@@ -16,10 +16,10 @@ void ManagerStage::judge_records() {
     if (image != kept) broken("S9: the sum of all writes is not the durable half of the live state");
     for (const auto& [id, session] : state.sessions.rows()) {
         const std::string name = names_.of(id);
-        if (session.epoch < epochs_[id]) broken("S2: the epoch of " + name + " falls");
-        epochs_[id] = session.epoch;
+        if (session.epoch < judgement_.epochs[id]) broken("S2: the epoch of " + name + " falls");
+        judgement_.epochs[id] = session.epoch;
         if (!session.primary) continue;
-        NodeId& owner = owners_[{id, session.epoch}];
+        NodeId& owner = judgement_.owners[{id, session.epoch}];
         if (owner && owner != session.primary) broken("S2: one epoch of " + name + " belongs to two nodes");
         owner = session.primary;
         const NodeRecord* primary = state.nodes.find(session.primary);
@@ -34,7 +34,7 @@ void ManagerStage::judge_records() {
     }
     for (const auto& [id, terminal] : state.terminals.rows()) {
         if (!terminal.presentation) continue;
-        NodeId& owner = desktop_owners_[{id, terminal.epoch}];
+        NodeId& owner = judgement_.desktop_owners[{id, terminal.epoch}];
         if (owner && owner != terminal.presentation) broken("S2: one epoch of the desktop of " + terminal.name + " belongs to two nodes");
         owner = terminal.presentation;
     }
