@@ -341,6 +341,7 @@ void on_desktop_status(State& state, NodeId from, const DesktopStatus& status) {
             const SessionRecord* session = state.sessions.find(window.session);
             if (session == nullptr || session->epoch != window.session_epoch) continue;
             const IncidentId incident = state.session_live[window.session].incident;
+            if (undecided(state, incident)) continue;  // what it shows is the picture from before
             if (window.connected) mark(state, incident, "connected");
             if (window.picture) {
                 mark(state, incident, "picture");

@@ -335,10 +335,9 @@ void plan_backups(State& state, SessionId id) {
         const SessionRecord& session = state.sessions.at(id);
         const Placement placement = place(state, request_for(state, session, session.primary));
         if (!placement.chosen) {
-            std::vector<HostId> avoid;
-            if (profile.separation != Separation::instance) avoid.push_back(state.nodes.at(session.primary).host);
             UNDERSTUDY_MARK("execution.no_place_for_a_backup");
-            add_need(state, session.terminal, {Role::execution, {}, std::move(avoid)});
+            add_need(state, session.terminal,
+                     {Role::execution, {}, hosts_to_avoid(state, session.primary, profile.flavour, profile.separation)});
             return;
         }
         if (before.epoch > 1) UNDERSTUDY_MARK("execution.replaces_a_backup");

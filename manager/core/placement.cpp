@@ -23,9 +23,38 @@ bool contains(const std::vector<NodeId>& nodes, NodeId id) {
     return std::find(nodes.begin(), nodes.end(), id) != nodes.end();
 }
 
+const std::string* domain_of(const State& state, NodeId id) {
+    const NodeRecord* node = state.nodes.find(id);
+    const HostRecord* host = node == nullptr ? nullptr : state.hosts.find(node->host);
+    return host == nullptr ? nullptr : &host->domain;
+}
+
+/// Is an instance on its way, or could one be made, outside of this failure domain?
+bool room_elsewhere(const State& state, const std::string& domain, const std::string& flavour) {
+    const PoolRecord* pool = state.pools.find(flavour);
+    const auto live = state.pool_live.find(flavour);
+    if (pool == nullptr || live == state.pool_live.end() || live->second.paused_until > state.now) return false;
+    const bool coming = std::any_of(live->second.coming.begin(), live->second.coming.end(), [&](NodeId id) {
+        const std::string* there = domain_of(state, id);
+        return there != nullptr && *there != domain;
+    });
+    if (coming) return true;
+    if (live->second.total >= pool->max_total) return false;
+    return std::any_of(state.hosts.rows().begin(), state.hosts.rows().end(), [&](const auto& row) {
+        const HostLive& host = state.host_live.at(row.first);
+        return row.second.domain != domain && !row.second.maintenance && host.listed && host.reachable &&
+               host.vcpus_used + pool->vcpus <= row.second.vcpus &&
+               host.memory_used_mib + pool->memory_mib <= row.second.memory_mib;
+    });
+}
+
+/// Whether another host of the primary's failure domain will do.
+enum class Strictness : std::uint8_t { host_apart, domain_apart };
+
 class Search {
   public:
-    Search(const State& state, const PlacementRequest& request) : state_(state), request_(request) {}
+    Search(const State& state, const PlacementRequest& request, Strictness strictness)
+        : state_(state), request_(request), strictness_(strictness) {}
 
     void look_at(NodeId id) {
         if (full() || !seen_.insert(id).second) return;
@@ -75,6 +104,7 @@ class Search {
         if (request_.primary && too_close(state_, id, request_.primary, request_.separation)) {
             return "shares a host with the primary";
         }
+        if (strictness_ == Strictness::domain_apart && !other_domain(node)) return "shares a failure domain with the primary";
         return {};
     }
 
@@ -125,6 +155,7 @@ class Search {
 
     const State& state_;
     const PlacementRequest& request_;
+    Strictness strictness_;
     std::set<NodeId> seen_;
     std::size_t eligible_ = 0;
     Placement found_;
@@ -160,8 +191,8 @@ bool too_close(const State& state, NodeId a, NodeId b, Separation separation) {
     return first != nullptr && second != nullptr && first->host == second->host;
 }
 
-Placement place(const State& state, const PlacementRequest& request) {
-    Search search(state, request);
+static Placement search_for(const State& state, const PlacementRequest& request, Strictness strictness) {
+    Search search(state, request, strictness);
     look_at_own(state, request, search);
     const auto look_at_set = [&](const std::set<NodeId>& nodes) {
         for (const NodeId node : nodes) {
@@ -176,6 +207,29 @@ Placement place(const State& state, const PlacementRequest& request) {
         }
     }
     return search.finish();
+}
+
+Placement place(const State& state, const PlacementRequest& request) {
+    const std::string* domain = domain_of(state, request.primary);
+    if (request.separation != Separation::domain || domain == nullptr) {
+        return search_for(state, request, Strictness::host_apart);
+    }
+    Placement apart = search_for(state, request, Strictness::domain_apart);
+    // A machine in another domain is worth waiting for; when none can be made, another host must do.
+    if (apart.chosen || room_elsewhere(state, *domain, request.flavour)) return apart;
+    return search_for(state, request, Strictness::host_apart);
+}
+
+std::vector<HostId> hosts_to_avoid(const State& state, NodeId primary, const std::string& flavour, Separation separation) {
+    const NodeRecord* node = state.nodes.find(primary);
+    if (node == nullptr || separation == Separation::instance) return {};
+    const std::string* domain = domain_of(state, primary);
+    if (separation == Separation::host || domain == nullptr || !room_elsewhere(state, *domain, flavour)) return {node->host};
+    std::vector<HostId> hosts;
+    for (const auto& [id, host] : state.hosts.rows()) {
+        if (host.domain == *domain) hosts.push_back(id);
+    }
+    return hosts;
 }
 
 std::vector<std::string> explain(const State& state, const Placement& placement) {

@@ -39,6 +39,11 @@ struct Placement {
 /// number of eligible candidates, so the cost does not grow with the number of nodes.
 [[nodiscard]] Placement place(const State& state, const PlacementRequest& request);
 
+/// Hosts on which a backup of `primary` must not be made: the primary's own, and those of its failure domain
+/// wherever another domain has room.
+[[nodiscard]] std::vector<HostId> hosts_to_avoid(const State& state, NodeId primary, const std::string& flavour,
+                                                 Separation separation);
+
 /// One line per candidate, for people.
 [[nodiscard]] std::vector<std::string> explain(const State& state, const Placement& placement);
 

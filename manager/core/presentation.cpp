@@ -192,11 +192,8 @@ void plan_backups(State& state, TerminalId id) {
         const TerminalRecord& terminal = state.terminals.at(id);
         const Placement placement = place(state, request_for(state, terminal, terminal.presentation));
         if (!placement.chosen) {
-            std::vector<HostId> avoid;
-            if (profile.separation != Separation::instance) {
-                avoid.push_back(state.nodes.at(terminal.presentation).host);
-            }
-            add_need(state, id, {Role::presentation, {}, std::move(avoid)});
+            add_need(state, id, {Role::presentation, {},
+                                 hosts_to_avoid(state, terminal.presentation, profile.flavour, profile.separation)});
             return;
         }
         take_node(state, placement.chosen, Role::presentation, "stands by for the desktop of " + terminal.name);

@@ -237,6 +237,7 @@ void on_host_listed(State& state, const HostListed& event) {
     HostLive& host = found->second;
     host.listing = false;
     state.pools_dirty = true;
+    const bool back = !host.reachable && event.instances.has_value();
     host.reachable = event.instances.has_value();
     host.listed = true;
     host.last_error = event.instances ? "" : event.instances.error().message;
@@ -249,6 +250,10 @@ void on_host_listed(State& state, const HostListed& event) {
     }
     const std::set<NodeId> known = host.nodes;
     for (const NodeId id : known) {
+        if (NodeLive& live = state.live[id]; back && live.retry_at != kNever) {
+            live.retry_at = state.now;  // what failed while it did not answer need not wait any longer
+            arm_node(state, id);
+        }
         const NodeRecord& node = state.nodes.at(id);
         if (node.kind != NodeKind::instance || running.contains(id) || !settled(state, id, host.list_sent)) continue;
         if (node.state == NodeState::booting || node.state == NodeState::idle || node.state == NodeState::serving) {
