@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "nodes/agent/base/tcp.hpp"
+#include "nodes/execution/dead_children.hpp"
 #include "nodes/execution/peer_inode.hpp"
 #include "nodes/execution/session_tree.hpp"
 
@@ -20,6 +21,9 @@ constexpr Duration kFirstRetry = seconds(3);
 constexpr Duration kLongestRetry = seconds(600);
 constexpr Duration kConnectionWait = milliseconds(10);
 constexpr unsigned kConnectionWaits = 50;
+constexpr Duration kFirstWindow = seconds(5);
+constexpr Duration kDeadWait = milliseconds(50);
+constexpr unsigned kDeadWaits = 40;  // some programs never ask
 constexpr Duration kFinishLimit = seconds(30);
 
 std::int64_t wall_ms() {
@@ -91,6 +95,16 @@ void Checkpointer::schedule(Duration delay) {
 
 void Checkpointer::begin() {
     if (dumping_ || frozen_ || run_.pid() <= 0 || !wanted()) return;
+    const bool unseen = sequence_ == 0 && !finished_ && ground_.services.window_connections(assign_.session).empty();
+    if (unseen && ground_.loop.now() < started_ + kFirstWindow) {  // a dump now would keep the person waiting
+        schedule(kDeadWait);
+        return;
+    }
+    if (has_dead_children(run_.pid()) && ++dead_waits_ < kDeadWaits) {
+        schedule(kDeadWait);
+        return;
+    }
+    dead_waits_ = 0;
     // From here on nobody new connects, so that every connection that reaches out is known.
     stopped_for_dump_ = true;
     auto outer = peer_inodes(ground_.services.window_connections(assign_.session));

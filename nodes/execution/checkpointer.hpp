@@ -84,6 +84,7 @@ class Checkpointer {
     TimePoint began_{};
     Loop::Id timer_ = 0;
     unsigned connection_waits_ = 0;
+    unsigned dead_waits_ = 0;
     std::unique_ptr<CriuProcess> criu_;
     std::function<void(std::string)> finished_;
     Loop::Id finish_timer_ = 0;

@@ -49,6 +49,8 @@ Result<std::unique_ptr<CriuProcess>> CriuProcess::start_for_restore(const std::s
 }
 
 CriuProcess::~CriuProcess() {
+    // Half-restored processes may hold the other end: whoever waits for an answer must not wait for them.
+    if (socket_) ::shutdown(socket_.get(), SHUT_RDWR);
     if (child_.pid <= 0) return;
     ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), SIGKILL, nullptr, 0);
     siginfo_t info{};

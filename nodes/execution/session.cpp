@@ -3,11 +3,20 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
+#include <utility>
 
 #include "nodes/execution/session_tree.hpp"
 
 namespace understudy::node {
+namespace {
+
+/// Many times what the largest session took on a busy machine; a restore that hangs must not keep the
+/// session from being taken over in another way.
+constexpr Duration kRestoreLimit = std::chrono::seconds(20);
+
+}  // namespace
 
 Session::Session(Ground& ground, SessionId id, std::string folder, std::function<void()> on_released)
     : ground_(ground), id_(id), folder_(std::move(folder)), on_released_(std::move(on_released)), store_(folder_ + "/checkpoints"),
@@ -124,6 +133,7 @@ void Session::give_up() {
 
 void Session::end_run() {
     ++attempt_;
+    if (restore_timer_ != 0) ground_.loop.cancel(std::exchange(restore_timer_, 0));
     checkpointer_.reset();
     restoring_.reset();
     run_.reset();
@@ -233,6 +243,10 @@ void Session::restore_into(CheckpointId id, const PreparedTree& tree) {
         return;
     }
     restoring_ = std::move(*criu);
+    restore_timer_ = ground_.loop.after(kRestoreLimit, [this, id] {
+        restore_timer_ = 0;
+        note_restore_failed(id, "it was not done within " + std::to_string(to_ms(kRestoreLimit) / 1000) + " s");
+    });
     RestoreTask task{restoring_->socket(), *meta, store_.folder(), tree, *environment_folder};
     const auto attempt = attempt_;
     std::function<void(Result<int>)> restored = lifeline_.bind([this, attempt, id, tree, began](Result<int> pid) {
@@ -245,6 +259,7 @@ void Session::restore_into(CheckpointId id, const PreparedTree& tree) {
 }
 
 void Session::note_restored(CheckpointId id, const PreparedTree&, Result<int> pid, TimePoint began) {
+    if (restore_timer_ != 0) ground_.loop.cancel(std::exchange(restore_timer_, 0));
     restoring_.reset();
     tree_.reset();  // in use from now on, or spoilt
     Result<> adopted;

@@ -74,6 +74,7 @@ class Session {
     std::unique_ptr<Worker> worker_;
     std::unique_ptr<SessionRun> run_;
     std::unique_ptr<CriuProcess> restoring_;
+    Loop::Id restore_timer_ = 0;
     std::unique_ptr<Checkpointer> checkpointer_;
     std::unique_ptr<Standby> standby_;
     // Shared with the worker, which alone touches what it points to while a job with it is queued.
