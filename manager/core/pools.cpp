@@ -162,10 +162,16 @@ void plan_pool(State& state, const PoolRecord& pool) {
     const std::string reason_before = live.reason;
     std::set<NodeId> spare = live.idle;
     spare.insert(live.coming.begin(), live.coming.end());
+    // Not heard of since this manager started: on its way back, as far as anybody knows.
+    for (const NodeId id : live.doubted) {
+        if (state.live.at(id).health == Health::unknown) spare.insert(id);
+    }
     std::vector<Need> wanted = unmet(state, needs_for(state, pool.flavour), spare);
     const std::size_t needed = wanted.size();
     // A pause of the network must not fill the pool anew: whoever is only late still counts as warm.
-    const std::size_t warm = spare.size() + live.doubted.size();
+    const auto late = std::count_if(live.doubted.begin(), live.doubted.end(),
+                                    [&](NodeId id) { return state.live.at(id).health != Health::unknown; });
+    const std::size_t warm = spare.size() + static_cast<std::size_t>(late);
     if (warm < pool.min_idle) wanted.resize(needed + pool.min_idle - warm);
     const bool paused = live.paused_until > state.now;
     if (paused) state.timers.arm({TimerKind::pool, 0}, live.paused_until);
