@@ -151,7 +151,8 @@ int run_until_signal(Loop& loop, const UniqueFd& signals, const LogSink& log) {
             return kExitSuperseded;
         }
         const int signal = next_signal(signals);
-        if (signal == 0 || signal == SIGHUP) continue;
+        if (signal == SIGCHLD) loop.child_ended();
+        if (signal == 0 || signal == SIGHUP || signal == SIGCHLD) continue;
         log(LogWeight::notice, std::string("ends, asked to by ") + ::strsignal(signal) + "; instances go on");
         loop.settle(kSettlePatience);
         return 0;

@@ -57,6 +57,9 @@ class Loop {
     /// Goes on without deciding anything until all is durable, or `patience` is over.
     void settle(std::chrono::milliseconds patience);
 
+    /// A child of this process ended.
+    void child_ended() { next_reap_ = TimePoint{}; }
+
     /// Set when the manager must not go on: another one writes to its store.
     [[nodiscard]] const std::optional<Error>& fatal() const { return dispatcher_.fatal(); }
 

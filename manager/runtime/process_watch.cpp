@@ -4,9 +4,12 @@
 #include <array>
 #include <cassert>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace understudy::manager {
 namespace {
@@ -19,7 +22,24 @@ std::string words_for(const siginfo_t& end) {
     return std::string("by signal ") + std::to_string(end.si_status) + " (" + ::strsignal(end.si_status) + ")";
 }
 
+/// Daemons are in a session of their own; what libvirt starts and waits for is in ours, and so is the
+/// process between it and a daemon until it bears QEMU's name.
+bool is_ended_daemon(pid_t pid) {
+    if (::getsid(pid) == ::getsid(0)) return false;
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    const std::string status{std::istreambuf_iterator<char>(file), {}};
+    return status.find("(qemu-") != std::string::npos;
+}
+
 }  // namespace
+
+void reap_ended_daemons() {
+    siginfo_t end{};
+    while (::waitid(P_ALL, 0, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid != 0 && is_ended_daemon(end.si_pid)) {
+        if (::waitid(P_PID, static_cast<id_t>(end.si_pid), &end, WEXITED | WNOHANG) != 0) return;
+        end = {};
+    }
+}
 
 ProcessWatch::ProcessWatch() : watch_(::epoll_create1(EPOLL_CLOEXEC)) { assert(watch_); }
 
@@ -66,6 +86,7 @@ bool ProcessWatch::confirm(const Ended& ended, std::string& cause) {
 }
 
 void ProcessWatch::reap_orphans(TimePoint now) {
+    reap_ended_daemons();
     siginfo_t end{};
     if (::waitid(P_ALL, 0, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0) {
         zombie_ = 0;

@@ -36,7 +36,8 @@ class ProcessWatch {
     /// `cause` how it ended.
     [[nodiscard]] bool confirm(const Ended& ended, std::string& cause);
 
-    /// Reaps orphans that became ours and that nobody waits for. Cheap; call now and then.
+    /// Reaps orphans that became ours and that nobody waits for. Cheap; call when a child ended, and now
+    /// and then.
     void reap_orphans(TimePoint now);
 
   private:
@@ -52,5 +53,10 @@ class ProcessWatch {
     std::int64_t zombie_ = 0;
     TimePoint zombie_since_{};
 };
+
+/// Reaps the QEMU processes that libvirt started as daemons, became ours and have ended, at once: libvirt
+/// waits until they are gone from the process table. What libvirt itself waits for is left to it.
+/// Any thread.
+void reap_ended_daemons();
 
 }  // namespace understudy::manager

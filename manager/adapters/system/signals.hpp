@@ -8,7 +8,7 @@
 
 namespace understudy::manager {
 
-/// Blocks SIGINT, SIGTERM and SIGHUP for the calling thread and those it starts, ignores SIGPIPE, and
+/// Blocks SIGINT, SIGTERM, SIGHUP and SIGCHLD for the calling thread and those it starts, ignores SIGPIPE, and
 /// returns a descriptor that is readable when one came. Call before any other thread is started.
 [[nodiscard]] UniqueFd take_over_signals();
 
