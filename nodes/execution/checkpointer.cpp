@@ -21,6 +21,7 @@ constexpr Duration kFirstRetry = seconds(3);
 constexpr Duration kLongestRetry = seconds(600);
 constexpr Duration kConnectionWait = milliseconds(10);
 constexpr unsigned kConnectionWaits = 50;
+constexpr Duration kAfterCut = milliseconds(200);
 constexpr Duration kFirstWindow = seconds(5);
 constexpr Duration kDeadWait = milliseconds(50);
 constexpr unsigned kDeadWaits = 40;  // some programs never ask
@@ -242,9 +243,8 @@ void Checkpointer::finish(std::function<void(std::string)> done) {
     });
     last_taken_ = false;
     if (!dumping_) {
-        if (timer_ != 0) ground_.loop.cancel(timer_);
-        timer_ = 0;
-        begin();
+        // The windows were cut just now: the X server has to notice before its state is taken.
+        schedule(kAfterCut);
         if (!wanted()) {
             auto call = std::exchange(finished_, {});
             call("the session is not protected by checkpoints");

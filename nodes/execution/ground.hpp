@@ -1,6 +1,7 @@
 // What all sessions of an agent stand on. Owned by the agent's main thread.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,11 +35,49 @@ struct SessionServices {
     std::function<void(const std::string& level, const std::string& words)> log;
 };
 
+/// One at a time: criu names the sockets of a restore after process numbers inside the session, which are
+/// the same in every session, and all sessions share the guest's socket names.
+class RestoreTurns {
+  public:
+    /// Runs `begin` now or when its turn comes. `who` must be given back with done() once, whether it
+    /// began or not.
+    void wait(const void* who, std::function<void()> begin) {
+        waiting_.push_back({who, std::move(begin)});
+        go_on();
+    }
+
+    /// Without effect for somebody who does not wait.
+    void done(const void* who) {
+        std::erase_if(waiting_, [who](const Turn& turn) { return turn.who == who; });
+        if (present_ != who) return;
+        present_ = nullptr;
+        go_on();
+    }
+
+  private:
+    struct Turn {
+        const void* who;
+        std::function<void()> begin;
+    };
+
+    void go_on() {
+        if (present_ != nullptr || waiting_.empty()) return;
+        Turn turn = std::move(waiting_.front());
+        waiting_.pop_front();
+        present_ = turn.who;
+        turn.begin();
+    }
+
+    std::deque<Turn> waiting_;
+    const void* present_ = nullptr;
+};
+
 struct Ground {
     Loop& loop;
     ExecutionSettings settings;
     SessionServices services;
     Worker cleaner{};  ///< takes apart what is over, so that nobody waits for it
+    RestoreTurns restore_turns{};
 
     void log(const std::string& words) const { services.log("info", words); }
     void warn(const std::string& words) const { services.log("warning", words); }

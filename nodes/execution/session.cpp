@@ -137,6 +137,7 @@ void Session::end_run() {
     checkpointer_.reset();
     restoring_.reset();
     run_.reset();
+    ground_.restore_turns.done(this);
 }
 
 Result<std::string> Session::environment() const {
@@ -218,7 +219,7 @@ void Session::restore(CheckpointId id) {
     const auto attempt = attempt_;
     std::function<void(Result<PreparedTree>)> ready = lifeline_.bind([this, attempt, id](Result<PreparedTree> tree) {
         if (attempt != attempt_) return;
-        if (tree) restore_into(id, *tree);
+        if (tree) ground_.restore_turns.wait(this, [this, id, prepared = *tree] { restore_into(id, prepared); });
         else note_restore_failed(id, tree.error().message);
     });
     // Behind whatever is still being unpacked; usually there is nothing left to do.
@@ -261,6 +262,7 @@ void Session::restore_into(CheckpointId id, const PreparedTree& tree) {
 void Session::note_restored(CheckpointId id, const PreparedTree&, Result<int> pid, TimePoint began) {
     if (restore_timer_ != 0) ground_.loop.cancel(std::exchange(restore_timer_, 0));
     restoring_.reset();
+    ground_.restore_turns.done(this);
     tree_.reset();  // in use from now on, or spoilt
     Result<> adopted;
     if (pid) adopted = run_->adopt(*pid);
