@@ -65,7 +65,8 @@ class Desk:
               f"typing \"{text.strip()}\" shows in the window of {application}")
 
     def still(self, application, seconds=1.0, limit_s=30):
-        """Waits until a window stands still for that long, and returns its contents."""
+        """Waits until a window stands still for that long, and returns its contents. The pointer is put aside."""
+        self.probe.ask("move", x=self.cluster.settings["width"] // 2, y=self.cluster.settings["height"] - 5)
         deadline = now_s() + limit_s
         before = self.contents(application)
         since = now_s()
