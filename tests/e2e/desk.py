@@ -11,8 +11,8 @@ from screen import COUNTER, MARKER, Counter, Sampler, differing, hexadecimal
 
 # A caret that blinks, and the like.
 FORGIVEN_PIXELS = 80
-# The least that a few letters change.
-TYPED_PIXELS = 120
+# The least that a few letters change; more than a pointer that moves away.
+TYPED_PIXELS = 250
 
 
 class Desk:
@@ -52,9 +52,17 @@ class Desk:
         return self.picture().crop(self.inside(application))
 
     def focus(self, application):
+        """Clicks into the window and waits, as a person would, until its title shows that keys go there."""
         left, top, right, bottom = self.inside(application)
         self.probe.ask("click", x=(left + right) // 2, y=(top + 3 * bottom) // 4)
-        time.sleep(0.3)
+        place = self.place(application)
+
+        def active():
+            red, _, blue = self.picture().getpixel((place["x"] + 40, place["y"] + 5))
+            return blue > red + 30
+
+        until(active, 20, f"the title of {application} turns blue")
+        time.sleep(0.5)
 
     def type_into(self, application, text, wait_s=20):
         """Types by keys and waits until the window shows them: more changes than a caret."""

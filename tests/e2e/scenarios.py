@@ -30,7 +30,14 @@ def begin(cluster, desk):
     desk.probe.wait_event("picture", 120)
     say(f"  desktop seen after {now_s() - started:.1f} s")
     cluster.settle(240)
+    for application in cluster.settings["applications"]:
+        until(lambda: drawn(desk, application["name"]), 60, f"{application['name']} draws its window")
     say(f"  everything runs with its backups after {now_s() - started:.1f} s")
+
+
+def drawn(desk, application):
+    """The application itself is there: not a bare X server, and nothing moves any more."""
+    return len(desk.still(application, 1.5).getcolors(1 << 24)) > 3
 
 
 def one_application_is_seen_and_typing_reaches_it(cluster, desk):
