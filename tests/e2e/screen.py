@@ -113,25 +113,29 @@ class Sampler:
     def went_back(self, after, seconds):
         """Waits until the counter, after the moment `after`, counts on from a checkpoint. Returns (the moment it was
         first seen, the value then, the moment at which that value was seen the first time)."""
-        last = max((v for at, v in self.samples if v is not None and at <= after), default=None)
-        if last is None:
+        before = [(at, v) for at, v in list(self.samples) if v is not None and at <= after]
+        if not before:
             raise Failed("the counter was never read before the failure")
+        last = before[-1][1]
 
         def found():
-            # Late pictures of the old application may still rise; the restored one shows a smaller number, or, when
-            # nothing was lost, goes on after a gap.
-            best = None
-            previous = last
+            # Late pictures of the old application may still rise; the restored one shows a smaller number.
+            newest = last
             for at, value in list(self.samples):
                 if at <= after or value is None:
                     continue
-                if value < previous and best is None:
-                    best = (at, value)
-                previous = max(previous, value) if best is None else previous
-            return best
+                if value < newest:
+                    return at, value
+                newest = value
+            return None
 
         at, value = until(found, seconds, lambda: f"the counter goes on from a checkpoint; last {self.samples[-3:]}", 0.02)
-        known = next((t for t, v in self.samples if v is not None and v >= value), at)
+        # Only the rise that ended with the failure counts: it may have shown the same number before an earlier one.
+        known = before[-1][0]
+        for when, seen in reversed(before):
+            if seen < value:
+                break
+            known = when
         return at, value, known
 
 
