@@ -94,6 +94,7 @@ void Oracle::apply(const Write& write, std::set<NodeId>& touched) {
             violated("S2", "the epoch of the desktop of " + after.name + " fell");
         }
         count_uses(after, 1, touched);
+        terminal_names_[after.name] = id;
         terminals_[id] = after;
     } else if (starts_with(write.key, "node/")) {
         const NodeId id(std::stoull(number));
@@ -118,7 +119,7 @@ void Oracle::apply(const Write& write, std::set<NodeId>& touched) {
 
 void Oracle::node_changed(NodeId id, const NodeRecord* before, const NodeRecord* after) {
     if (after == nullptr) {
-        creating_.erase(id);
+        for (auto& [host, pending] : creating_) pending.erase(id);
         const SimNode* node = world_.site.find(id);
         if (node != nullptr && node->exists) violated("L3", "the record of node " + to_string(id) + " is erased, its instance exists");
         return;
@@ -300,17 +301,20 @@ void Oracle::check_reply(const AdminReply& reply) const {
 void Oracle::creates(std::uint32_t host, const CreateInstance& action) {
     if (world_.site.hypervisor_answers(host)) ++commotion_;
     if (!nodes_.contains(action.instance)) violated("S6", "instance " + to_string(action.instance) + " is created, its record is not durable");
-    creating_[action.instance] = host;
+    std::map<NodeId, std::uint32_t>& pending = creating_[host];
+    pending[action.instance] = action.vcpus;
     std::uint32_t used = 0;
     const Site::Host& where = world_.site.hosts()[host];
     for (const SimNode* node : where.nodes) {
         if (!orphans_.contains(node->id()) && node->id() != action.instance) used += node->vcpus;
     }
-    for (const auto& [id, on] : creating_) {
-        const SimNode* node = world_.site.find(id);
-        const auto record = nodes_.find(id);
-        const bool pending = record != nodes_.end() && record->second.state == NodeState::creating;
-        if (on == host && id != action.instance && pending && (node == nullptr || !node->exists)) used += action.vcpus;
+    std::erase_if(pending, [&](const auto& asked) {
+        const SimNode* node = world_.site.find(asked.first);
+        const auto record = nodes_.find(asked.first);
+        return record == nodes_.end() || record->second.state != NodeState::creating || (node != nullptr && node->exists);
+    });
+    for (const auto& [id, vcpus] : pending) {
+        if (id != action.instance) used += vcpus;
     }
     if (used + action.vcpus > where.vcpus) {
         violated("S5", where.name + " has " + text(where.vcpus) + " processors, " + text(used) + " are taken or promised, and instance " +

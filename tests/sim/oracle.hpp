@@ -86,7 +86,8 @@ class Oracle {
     std::map<ClientId, Epoch> clients_obeyed_;
     std::set<NodeId> orphans_;
     std::vector<TimePoint> given_up_alive_;                          ///< nodes whose agent works, condemned for silence
-    std::map<NodeId, std::uint32_t> creating_;                       ///< asked of a host
+    std::map<std::uint32_t, std::map<NodeId, std::uint32_t>> creating_;  ///< per host: asked for, processors
+    std::map<std::string, TerminalId> terminal_names_;
     bool calm_ = true;
     std::uint64_t commotion_ = 0;
 };

@@ -1,6 +1,4 @@
 // See oracle.hpp: what must be true once faults have stopped.
-#include <algorithm>
-
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/solver.hpp"
 #include "tests/sim/world.hpp"
@@ -36,8 +34,8 @@ std::string Oracle::served_by(const TerminalRecord& terminal) const {
 
 std::string Oracle::unserved() const {
     for (const SimClient* client : world_.present_clients()) {
-        const auto found = std::find_if(terminals_.begin(), terminals_.end(),
-                                        [&](const auto& row) { return row.second.name == client->name(); });
+        const auto name = terminal_names_.find(client->name());
+        const auto found = name == terminal_names_.end() ? terminals_.end() : terminals_.find(name->second);
         if (found == terminals_.end()) return client->name() + " is not defined";
         if (found->second.state != TerminalState::attached) return client->name() + " is not attached";
         std::string why = served_by(found->second);
