@@ -121,7 +121,10 @@ void FakeNode::perform(const AssignSession& assign) {
               }));
     } else if (assign.duty == Duty::backup) {
         session.phase = Phase::preparing;
-        after(kStandBy + extra_, unless_changed([this, id] { set_phase(id, Phase::standby, Ending::none, {}); }));
+        after(kStandBy + extra_, unless_changed([this, id] {
+                  if (start_failure_.empty()) set_phase(id, Phase::standby, Ending::none, {});
+                  else set_phase(id, Phase::failed, Ending::none, start_failure_);
+              }));
     } else if (!assign.peers.empty()) {
         checkpoint(id);
         after(kLastCheckpoint + extra_, unless_changed([this, id] { set_phase(id, Phase::ended, Ending::none, "handed over"); }));
