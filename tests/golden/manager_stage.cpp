@@ -84,7 +84,10 @@ void ManagerStage::absorb(manager::Step step, const std::string& what) {
     }
     wake_at_ = step.wake_at;
     judge_records();
-    for (const manager::Action& action : step.now) carry_out(action);
+    for (const manager::Action& action : step.now) {
+        judge_action(action);  // what leaves at once must not depend on what is not durable yet
+        carry_out(action);
+    }
     held_.push_back({std::move(step.writes), std::move(step.after_durable)});
     if (!store_holds_) release_held();
 }
