@@ -5,7 +5,7 @@
 #include <cassert>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <string>
 
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -27,7 +27,9 @@ std::string words_for(const siginfo_t& end) {
 bool is_ended_daemon(pid_t pid) {
     if (::getsid(pid) == ::getsid(0)) return false;
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    const std::string status{std::istreambuf_iterator<char>(file), {}};
+    // Not by iterators: the process may be gone for good before this is read, and they would throw then.
+    std::string status;
+    std::getline(file, status);
     return status.find("(qemu-") != std::string::npos;
 }
 
