@@ -41,13 +41,21 @@ def all_of_them_start(cluster, desk):
         view = cluster.view()
         sessions = view["sessions"]
         return len(sessions) == len(APPLICATIONS) and all(
-            s["phase"] == "running" and (protected(s) or s["protection"]["reason"]) for s in sessions)
+            s["phase"] == "running" and decided(s) for s in sessions)
 
     until(all_decided, 300, lambda: "every application runs, protected or with a reason: " + "; ".join(
         f"{s['application']} {s['phase']} {s['protection']}" for s in cluster.view()["sessions"]), every=1)
     for application in APPLICATIONS:
-        desk.type_into(application["name"], "1234", wait_s=10)
+        until(lambda: len(desk.still(application["name"]).getcolors(1 << 24)) > 3, 60, f"{application['name']} draws")
+    for name in ("xterm", "geany", "nano"):
+        desk.type_into(name, "1234", wait_s=30)
     desk.keep("all")
+
+
+def decided(session):
+    """Protected, or known why not."""
+    reason = session["protection"]["reason"]
+    return protected(session) or (reason != "" and "on its way" not in reason and "no backup" not in reason)
 
 
 def protected(session):
@@ -103,7 +111,7 @@ def kill_and_compare(cluster, desk, node, rows):
         return all(s["phase"] == "running" for s in cluster.view()["sessions"])
 
     until(none_left, 120, "every application runs again")
-    until(lambda: all(protected(s) or s["protection"]["reason"] for s in cluster.view()["sessions"]), 120,
+    until(lambda: all(decided(s) for s in cluster.view()["sessions"]), 120,
           "every application has a checkpoint again, or a reason")
 
 
