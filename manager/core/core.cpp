@@ -10,6 +10,7 @@ namespace understudy::manager {
 namespace {
 
 constexpr int kTimersPerStep = 4096;
+constexpr std::size_t kStorm = 1000;
 
 void fire(State& state, const TimerKey& key) {
     switch (key.kind) {
@@ -51,14 +52,25 @@ void plan_queued(State& state) {
     }
 }
 
-Step finish(State& state) {
+/// Matching needs with machines costs as much as there are of both. When there are very many, as at the
+/// first start of a large site or after the loss of a failure domain, it is done once per tick.
+bool storm(const State& state) {
+    std::size_t open = state.wanting.size();
+    for (const auto& [flavour, pool] : state.pool_live) open += pool.coming.size();
+    return open > kStorm;
+}
+
+Step finish(State& state, bool new_tick) {
     plan_queued(state);
     return_unused(state);
-    if (state.pools_dirty) plan_pools(state);
+    const bool paced = state.pools_dirty && !new_tick && storm(state);
+    if (paced) state.timers.arm({TimerKind::pool, 0}, state.now + state.settings.tick);
+    else if (state.pools_dirty) plan_pools(state);
     for (const TerminalId id : std::exchange(state.to_tell, {})) tell_client(state, id);
     if (state.gate.population > 0) state.timers.arm({TimerKind::tick, 0}, state.now + state.settings.tick);
     state.step.writes = drain_writes(state);
-    state.step.wake_at = state.queue.empty() && !state.pools_dirty ? state.timers.next() : state.now;
+    const bool more = !state.queue.empty() || (state.pools_dirty && !paced);
+    state.step.wake_at = more ? state.now : state.timers.next();
     // A wake-up that is due already was late once: the same lateness must not be counted with every event.
     state.expected = std::max(state.step.wake_at, state.now);
     return std::exchange(state.step, Step{});
@@ -158,17 +170,19 @@ Step Core::start(Moment now) {
     for (const auto& [id, host] : state.hosts.rows()) on_host_timer(state, id);
     resume_operations(state);
     for (const auto& [id, node] : state.nodes.rows()) arm_node(state, id);
-    return finish(state);
+    return finish(state, true);
 }
 
 Step Core::handle(Moment now, const Event& event) {
     State& state = *state_;
+    const Duration tick = state.settings.tick;
+    const bool new_tick = now.at.time_since_epoch() / tick != state.now.time_since_epoch() / tick;
     state.now = now.at;
     state.wall_ms = now.wall_ms;
     measure_stall(state);
     state.expected = kNever;
     std::visit(Handler{state}, event);
-    return finish(state);
+    return finish(state, new_tick);
 }
 
 const State& Core::state() const { return *state_; }

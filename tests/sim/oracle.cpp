@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kActionsPerStep = 60'000;  ///< configuration of the largest site included
 
+constexpr std::uint64_t kMostWishes = 2000;
+
 std::string text(std::uint64_t number) { return std::to_string(number); }
 
 template <class Record>
@@ -141,6 +143,13 @@ void Oracle::node_changed(NodeId id, const NodeRecord* before, const NodeRecord*
 void Oracle::check_mass_failure(NodeId id, const NodeRecord& record) {
     const SimNode* node = world_.site.find(id);
     if (record.reason.rfind("silent", 0) != 0 || node == nullptr || !node->agent_runs() || node->paused()) return;
+    // An administrator may decide that the nodes are really gone; the answer comes after the records.
+    for (std::uint64_t request = 1; request < kMostWishes; ++request) {
+        const Intent* wish = world_.open_wish(request);
+        if (wish == nullptr || !std::holds_alternative<OverrideGate>(wish->wish)) continue;
+        given_up_alive_.clear();
+        return;
+    }
     const TimePoint now = world_.kernel.now();
     std::erase_if(given_up_alive_, [&](TimePoint at) { return at < now - world_.settings.gate_window; });
     given_up_alive_.push_back(now);
