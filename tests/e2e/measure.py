@@ -28,13 +28,18 @@ def since_kill(incident, killed_wall_ms):
     return {name: start + at for name, at in phases.items()}
 
 
+def wall_ms_of(moment_s):
+    """The wall clock, which the manager's records use, at a moment of the monotonic clock."""
+    return (time.time() - (now_s() - moment_s)) * 1000
+
+
 def one_execution_failover(cluster, desk):
     desk.spread()
     desk.sampler.moving()  # an application that hangs already would spoil the figures
     before = cluster.newest_incident()
     primary = cluster.session("xterm")["primary"]
-    wall = time.time() * 1000
     killed = cluster.kill_instance(primary)
+    wall = wall_ms_of(killed)
     seen, _, known = desk.sampler.went_back(killed, 90)
     incident = closed_incident(cluster, before, "execution", application="xterm")
     row = since_kill(incident, wall)
@@ -48,9 +53,9 @@ def one_execution_failover(cluster, desk):
 def one_presentation_failover(cluster, desk):
     terminal = cluster.terminal()
     before = cluster.newest_incident()
-    wall = time.time() * 1000
     mark = desk.expect_mark(epoch=terminal["epoch"] + 1)
     killed = cluster.kill_instance(terminal["presentation"]["primary"])
+    wall = wall_ms_of(killed)
     answer = desk.probe.answer(mark, 130)
     if not answer["ok"]:
         raise Failed("the desktop did not come back")
