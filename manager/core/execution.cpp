@@ -5,6 +5,17 @@
 namespace understudy::manager {
 namespace {
 
+/// How a session came to be without a running primary; all of it evidence, `proof` decides.
+struct Loss {
+    bool lost = false;
+    Proof proof = Proof::none;
+    std::string text;      ///< what the proof is
+    std::string evidence;  ///< first sign
+    TimePoint failed_at = kNever;
+    TimePoint detected_at = kNever;
+    TimePoint proven_at = kNever;
+};
+
 /// Is the primary of the present epoch proven not to run?
 Loss find_loss(const State& state, const SessionRecord& session) {
     const SessionLive& live = state.session_live.at(session.id);

@@ -113,17 +113,6 @@ struct TerminalLive {
     bool queued = false;
 };
 
-/// How a session came to be without a running primary; all of it evidence, `proof` decides.
-struct Loss {
-    bool lost = false;
-    Proof proof = Proof::none;
-    std::string text;      ///< what the proof is
-    std::string evidence;  ///< first sign
-    TimePoint failed_at = kNever;
-    TimePoint detected_at = kNever;
-    TimePoint proven_at = kNever;
-};
-
 struct SessionLive {
     IncidentId incident;               ///< newest execution incident
     std::deque<TimePoint> crashes;     ///< inside the crash window
