@@ -1,12 +1,11 @@
-// One suite for every hypervisor adapter that needs no machine: the one in memory, and libvirt's test
-// driver. Real virtual machines are in machine_contract_test.cpp.
+// Hypervisor adapters that need no machine: the one in memory, and libvirt's test driver. Real virtual
+// machines are in machine_contract_test.cpp.
 #include <catch2/catch.hpp>
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include <fstream>
-#include <set>
 
 #include "manager/adapters/config/state_directory.hpp"
 #include "manager/adapters/hypervisor/domain_xml.hpp"
@@ -15,11 +14,12 @@
 #include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
 #include "manager/adapters/hypervisor/memory_hypervisor.hpp"
 #include "manager/adapters/system/files.hpp"
+#include "tests/contract/hypervisor_suite.hpp"
 #include "tests/contract/temporary_directory.hpp"
 
 using namespace understudy;
 using namespace understudy::manager;
-using understudy::test::TemporaryDirectory;
+using namespace understudy::test;
 
 namespace {
 
@@ -28,27 +28,6 @@ LibvirtLibrary& library() {
     return once;
 }
 
-InstanceSpec spec(std::uint64_t id, const std::string& host = "alpha") { return {NodeId(id), host, "base", 1, 256, 4}; }
-
-/// What the adapter told the loop.
-struct Told {
-    std::set<std::string> keys;  ///< admitted at this moment
-    std::map<NodeId, std::string> key_of;
-    void operator()(const Arrival& arrival) {
-        if (const auto* issued = std::get_if<IdentityIssued>(&arrival)) {
-            revoke(issued->node);
-            key_of[issued->node] = issued->public_key;
-            keys.insert(issued->public_key);
-        } else if (const auto* revoked = std::get_if<IdentityRevoked>(&arrival)) {
-            revoke(revoked->node);
-        }
-    }
-    void revoke(NodeId node) {
-        keys.erase(key_of[node]);
-        key_of.erase(node);
-    }
-};
-
 /// libvirt's test driver with an image that is large enough to be based on.
 struct TestDriver {
     TestDriver() {
@@ -56,10 +35,19 @@ struct TestDriver {
         for (const char* name : {"vmlinuz", "initramfs.img", "base.img"}) {
             std::ofstream(directory / ("image/" + std::string(name))) << std::string(1 << 20, 'x');
         }
+        write_manifest();
         std::ofstream(directory / "agent.img") << "x";
         options.image_dir = directory / "image";
         options.agent_image = directory / "agent.img";
         files = std::make_unique<InstanceFiles>(directory / "instances", options, ManagerContact{"tcp://10.0.2.2:1", std::string(40, 'k')});
+    }
+    void write_manifest() const {
+        ContentDigests digests;
+        std::string entries;
+        for (const char* name : {"vmlinuz", "initramfs.img", "base.img"}) {
+            entries += (entries.empty() ? "\"" : ", \"") + std::string(name) + "\": \"" + *digests.of(directory / ("image/" + std::string(name))) + "\"";
+        }
+        std::ofstream(directory / "image/manifest.json") << "{\"sha256\": {" << entries << "}}";
     }
     LibvirtHypervisor make(const std::string& cluster, ArrivalSink sink) {
         return {{"test:///default", cluster, directory / "acceleration.toml", {}}, library(), *files, ports, std::move(sink)};
@@ -70,114 +58,40 @@ struct TestDriver {
     DoorPorts ports{20000, 60000};
 };
 
-template <class Claim>
-void on_each_hypervisor(Claim claim) {
-    Told told;
-    const ArrivalSink sink = [&told](const Arrival& arrival) { told(arrival); };
-    SECTION("memory") {
-        MemoryHypervisor hypervisor(sink);
-        claim(hypervisor, told);
-    }
-    SECTION("libvirt's test driver") {
-        TestDriver driver;
-        LibvirtHypervisor hypervisor = driver.make("ours", sink);
-        claim(hypervisor, told);
-        for (std::uint64_t id = 1; id < 10; ++id) CHECK(hypervisor.destroy(NodeId(id)));
-    }
-}
-
-template <class T>
-std::string words(const Result<T>& result) {
-    return result ? std::string() : result.error().message;
-}
-
 }  // namespace
 
-TEST_CASE("hypervisor: a created instance is listed with its door, on its host alone") {
-    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
-        const auto door = hypervisor.create(spec(5));
-        INFO(words(door));
-        REQUIRE(door);
-        CHECK(door->port != 0);
-        CHECK(told.keys.size() == 1);
-        const auto listed = hypervisor.list("alpha");
-        REQUIRE(listed);
-        REQUIRE(listed->size() == 1);
-        CHECK(listed->at(0).id == NodeId(5));
-        CHECK(listed->at(0).running);
-        CHECK(listed->at(0).door == *door);
-        CHECK(hypervisor.list("beta")->empty());
-    });
+TEST_CASE("hypervisor suite: in memory") {
+    for (const Claim& claim : hypervisor_suite()) {
+        DYNAMIC_SECTION(claim.name) {
+            Told told;
+            MemoryHypervisor hypervisor([&told](const Arrival& arrival) { told(arrival); });
+            claim.check({hypervisor, told});
+        }
+    }
 }
 
-TEST_CASE("hypervisor: asked twice to create, it makes one, with the same door and identity") {
-    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
-        const auto first = hypervisor.create(spec(5));
-        REQUIRE(first);
-        const auto keys = told.keys;
-        const auto second = hypervisor.create(spec(5));
-        REQUIRE(second);
-        CHECK(*first == *second);
-        CHECK(told.keys == keys);
-        CHECK(hypervisor.list("alpha")->size() == 1);
-    });
-}
-
-TEST_CASE("hypervisor: doors of two instances differ") {
-    on_each_hypervisor([](Hypervisor& hypervisor, Told&) {
-        const auto first = hypervisor.create(spec(5));
-        const auto second = hypervisor.create(spec(6));
-        REQUIRE(first);
-        REQUIRE(second);
-        CHECK_FALSE(*first == *second);
-    });
-}
-
-TEST_CASE("hypervisor: a destroyed instance is gone, its key with it, and destroying it again is success") {
-    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
-        REQUIRE(hypervisor.create(spec(5)));
-        CHECK(hypervisor.destroy(NodeId(5)));
-        CHECK(told.keys.empty());
-        hypervisor.tidy(NodeId(5));
-        CHECK(hypervisor.list("alpha")->empty());
-        CHECK(hypervisor.destroy(NodeId(5)));
-        CHECK(hypervisor.destroy(NodeId(9)));
-    });
-}
-
-TEST_CASE("hypervisor: scrubbing gives a new identity behind the same door") {
-    on_each_hypervisor([](Hypervisor& hypervisor, Told& told) {
-        const auto door = hypervisor.create(spec(5));
-        REQUIRE(door);
-        const auto keys = told.keys;
-        const auto scrubbed = hypervisor.scrub(NodeId(5));
-        INFO(words(scrubbed));
-        REQUIRE(scrubbed);
-        CHECK(*scrubbed == *door);
-        CHECK(told.keys.size() == 1);
-        CHECK(told.keys != keys);
-        CHECK(hypervisor.list("alpha")->size() == 1);
-    });
-}
-
-TEST_CASE("hypervisor: what it knows nothing about cannot be scrubbed") {
-    on_each_hypervisor([](Hypervisor& hypervisor, Told&) {
-        const auto scrubbed = hypervisor.scrub(NodeId(8));
-        REQUIRE_FALSE(scrubbed);
-        CHECK(scrubbed.error().code == ErrorCode::not_found);
-    });
+TEST_CASE("hypervisor suite: libvirt's test driver") {
+    for (const Claim& claim : hypervisor_suite()) {
+        DYNAMIC_SECTION(claim.name) {
+            Told told;
+            TestDriver driver;
+            LibvirtHypervisor hypervisor = driver.make("ours", [&told](const Arrival& arrival) { told(arrival); });
+            claim.check({hypervisor, told});
+            clear({hypervisor, told});
+        }
+    }
 }
 
 TEST_CASE("libvirt: a domain with our name and without our mark is a stranger's: never listed, touched or destroyed") {
     TestDriver driver;
     LibvirtHypervisor stranger = driver.make("theirs", [](const Arrival&) {});
     LibvirtHypervisor ours = driver.make("ours", [](const Arrival&) {});
-    REQUIRE(stranger.create(spec(7)));
+    REQUIRE(stranger.create(small_spec(7)));
     CHECK(ours.list("alpha")->empty());
     const auto destroyed = ours.destroy(NodeId(7));
     REQUIRE_FALSE(destroyed);
     CHECK(destroyed.error().code == ErrorCode::refused);
-    CHECK_FALSE(ours.create(spec(7)));
+    CHECK_FALSE(ours.create(small_spec(7)));
     CHECK(stranger.list("alpha")->size() == 1);
     CHECK(stranger.destroy(NodeId(7)));
 }
@@ -187,9 +101,24 @@ TEST_CASE("libvirt: a creation that fails leaves no files, no key and no port be
     TestDriver driver;
     LibvirtHypervisor hypervisor = driver.make("ours", [&told](const Arrival& arrival) { told(arrival); });
     std::string wanted;
+    InstanceSpec spec = small_spec(5);
     SECTION("the image is missing") {
         std::filesystem::remove(driver.directory / "image/base.img");
         wanted = "build-image";
+    }
+    SECTION("the image is not what its manifest says") {
+        std::ofstream(driver.directory / "image/base.img") << std::string(1 << 20, 'y');
+        wanted = "is not what its manifest says";
+    }
+    SECTION("there is no manifest to verify the image by") {
+        std::filesystem::remove(driver.directory / "image/manifest.json");
+        wanted = "manifest.json";
+    }
+    SECTION("the disk wanted is smaller than the image") {
+        spec.disk_mib = 1;
+        std::filesystem::resize_file(driver.directory / "image/base.img", 3 << 20);
+        driver.write_manifest();
+        wanted = "raise disk_mib";
     }
     SECTION("the agent's disk is missing") {
         std::filesystem::remove(driver.directory / "agent.img");
@@ -199,17 +128,17 @@ TEST_CASE("libvirt: a creation that fails leaves no files, no key and no port be
         std::ofstream(driver.directory / "instances") << "a file where a directory is wanted";
         wanted = "instances";
     }
-    const auto door = hypervisor.create(spec(5));
+    const auto door = hypervisor.create(spec);
     REQUIRE_FALSE(door);
     CHECK_THAT(door.error().message, Catch::Contains(wanted));
-    CHECK(told.keys.empty());
+    CHECK(told.keys().empty());
     CHECK(hypervisor.list("alpha")->empty());
     CHECK_FALSE(std::filesystem::exists(driver.directory / "instances/5"));
 }
 
 TEST_CASE("instance files: the seed is for the guest alone, and the record survives the manager") {
     TestDriver driver;
-    const auto made = driver.files->prepare(spec(5), 41007);
+    const auto made = driver.files->prepare(small_spec(5), 41007);
     INFO(words(made));
     REQUIRE(made);
     const std::string seed = *read_file(driver.files->path(NodeId(5), "seed.img"));
@@ -221,7 +150,7 @@ TEST_CASE("instance files: the seed is for the guest alone, and the record survi
     const auto all = driver.files->load_all(problems);
     REQUIRE(all.size() == 1);
     CHECK(problems.empty());
-    CHECK(all[0].spec == spec(5));
+    CHECK(all[0].spec == small_spec(5));
     CHECK(all[0].door_port == 41007);
     CHECK(all[0].public_key == made->public_key);
     REQUIRE(write_file(driver.files->path(NodeId(5), "instance.toml"), "node = ["));

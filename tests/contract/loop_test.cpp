@@ -253,8 +253,12 @@ TEST_CASE("loop: whoever watches hears of changes, and no more once gone") {
     heard.clear();
     manager.workers.name_host(HostId(1), "alpha");
     manager.sink(AccelerationKnown{"alpha", "kvm", "for the test"});
-    REQUIRE(manager.turn_until([&] { return !heard.empty(); }));
-    CHECK_THAT(std::get<AdminUpdate>(heard.front()).json, Catch::Contains("\"acceleration\":\"kvm\""));
+    // What the host's own hypervisor says about itself may come before.
+    REQUIRE(manager.turn_until([&] {
+        return std::any_of(heard.begin(), heard.end(), [](const Message& message) {
+            return std::get<AdminUpdate>(message).json.find("\"acceleration\":\"kvm\"") != std::string::npos;
+        });
+    }));
     manager.peers.events.emplace_back(ClientLost{ClientId(9)});
     manager.loop->turn(std::chrono::milliseconds(0), {});
     heard.clear();

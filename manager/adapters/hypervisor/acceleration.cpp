@@ -59,8 +59,8 @@ AccelerationVerdict judge_acceleration(const InstanceFiles& files, const std::st
     if (::access(kDevice, R_OK | W_OK) != 0) {
         return {"tcg", std::string("there is no usable ") + kDevice + "; software emulation is used"};
     }
-    const auto kernel = files.image_file("vmlinuz");
-    const auto initrd = files.image_file("initramfs.img");
+    const auto kernel = files.image().file("vmlinuz");
+    const auto initrd = files.image().file("initramfs.img");
     if (!kernel || !initrd) return {"tcg", "KVM was not tried: there is no guest image yet"};
     const std::string now = circumstances(*kernel);
     if (const auto cached = read_file(cache_file)) {

@@ -20,6 +20,7 @@ struct InstanceSpec {
     std::uint32_t vcpus = 1;
     std::uint32_t memory_mib = 512;
     std::uint32_t slots = 4;
+    std::uint64_t disk_mib = 0;  ///< 0: as large as the image
     bool operator==(const InstanceSpec&) const = default;
 };
 

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::chrono::seconds kDiskPatience{30};
 constexpr std::size_t kSeedBlock = 65536;
-constexpr const char* kOwnCommandLine = "console=ttyS0 quiet panic=-1 oops=panic";
 
 std::string text_of(const toml::table& table) {
     std::ostringstream text;
@@ -38,6 +37,7 @@ Result<InstanceFile> parse_instance(const std::string& text, const std::string& 
         file.spec.vcpus = static_cast<std::uint32_t>(number("vcpus"));
         file.spec.memory_mib = static_cast<std::uint32_t>(number("memory_mib"));
         file.spec.slots = static_cast<std::uint32_t>(number("slots"));
+        file.spec.disk_mib = static_cast<std::uint64_t>(number("disk_mib"));
         file.door_port = static_cast<std::uint16_t>(number("door_port"));
         file.public_key = table["public_key"].value_or(std::string());
         if (file.spec.id && file.public_key.size() == 40) return file;
@@ -64,34 +64,38 @@ bool is_free(const std::string& address, std::uint16_t port) {
 }  // namespace
 
 InstanceFiles::InstanceFiles(std::string directory, InstanceOptions options, ManagerContact contact)
-    : directory_(std::move(directory)), options_(std::move(options)), contact_(std::move(contact)) {}
+    : directory_(std::move(directory)), options_(std::move(options)), contact_(std::move(contact)),
+      digests_(std::filesystem::path(directory_).parent_path().string() + "/digests.toml"), image_(options_.image_dir, digests_) {}
 
 std::string InstanceFiles::path(NodeId id, const std::string& file) const {
     return directory_ + "/" + to_string(id) + (file.empty() ? "" : "/" + file);
 }
 
-Result<std::string> InstanceFiles::image_file(const std::string& name) const {
+Result<KnownFile> InstanceFiles::agent_disk() {
+    auto digest = digests_.of(options_.agent_image);
+    if (digest) return KnownFile{options_.agent_image, std::move(*digest)};
+    if (digest.error().code != ErrorCode::not_found) return tl::unexpected(digest.error());
+    return failure(ErrorCode::not_found, "there is no disk with the agent at " + options_.agent_image + "; make it with nodes/image/pack-agent");
+}
+
+Result<std::uint64_t> InstanceFiles::disk_bytes(const InstanceSpec& spec, const KnownFile& base) const {
     std::error_code problem;
-    const auto real = std::filesystem::canonical(options_.image_dir + "/" + name, problem);
-    if (!problem) return real.string();
-    return failure(ErrorCode::not_found, "the guest image has no " + options_.image_dir + "/" + name + ": " +
-                                             problem.message() + "; make it with nodes/image/build-image");
+    const std::uint64_t least = std::filesystem::file_size(base.path, problem);
+    if (problem) return failure(ErrorCode::failed, "cannot look at " + base.path + ": " + problem.message());
+    const std::uint64_t wanted = (spec.disk_mib != 0 ? spec.disk_mib : options_.disk_mib) << 20U;
+    if (wanted == 0 || wanted >= least) return std::max(wanted, least);
+    return failure(ErrorCode::invalid, "a disk of " + std::to_string(wanted >> 20U) + " MiB cannot hold the image " + spec.image + ", which has " +
+                                           std::to_string(least >> 20U) + " MiB; raise disk_mib");
 }
 
-Result<std::string> InstanceFiles::command_line() const {
-    auto text = read_file(options_.image_dir + "/kernel-command-line");
-    if (!text && text.error().code == ErrorCode::not_found) return std::string(kOwnCommandLine);
-    if (!text) return text;
-    while (!text->empty() && (text->back() == '\n' || text->back() == ' ')) text->pop_back();
-    return text;
-}
-
-Result<> InstanceFiles::make_disk(const InstanceSpec& spec) const {
-    const auto base = image_file(spec.image + ".img");
-    if (!base) return tl::unexpected(base.error());
-    std::vector<std::string> command{"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", *base, path(spec.id, "disk.qcow2")};
-    if (options_.disk_mib != 0) command.push_back(std::to_string(options_.disk_mib) + "M");
-    auto made = run_program(command, kDiskPatience);
+Result<> InstanceFiles::make_disk(const InstanceSpec& spec, const KnownFile& base) const {
+    const auto bytes = disk_bytes(spec, base);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const std::string disk = path(spec.id, "disk.qcow2");
+    std::error_code problem;
+    std::filesystem::remove(disk, problem);
+    if (problem) return failure(ErrorCode::failed, "cannot remove " + disk + ": " + problem.message());
+    auto made = run_program({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base.path, disk, std::to_string(*bytes)}, kDiskPatience);
     if (!made) return tl::unexpected(made.error());
     return {};
 }
@@ -119,12 +123,10 @@ Result<InstanceFile> InstanceFiles::prepare(const InstanceSpec& spec, std::uint1
                              {"vcpus", static_cast<std::int64_t>(spec.vcpus)},
                              {"memory_mib", static_cast<std::int64_t>(spec.memory_mib)},
                              {"slots", static_cast<std::int64_t>(spec.slots)},
+                             {"disk_mib", static_cast<std::int64_t>(spec.disk_mib)},
                              {"door_port", static_cast<std::int64_t>(door_port)},
                              {"public_key", keys.public_key}};
-    std::error_code ignored;
-    std::filesystem::remove(path(spec.id, "disk.qcow2"), ignored);
     auto done = make_directory(path(spec.id, {}))
-                    .and_then([&] { return make_disk(spec); })
                     .and_then([&] { return make_seed(spec, keys.public_key, keys.secret_key); })
                     .and_then([&] { return write_file(path(spec.id, "instance.toml"), text_of(record)); });
     if (!done) {

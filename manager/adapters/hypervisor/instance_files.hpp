@@ -1,7 +1,7 @@
 // What an instance has on disk, below STATE/instances/ID/: disk.qcow2 (everything it writes), seed.img
 // (who it is, and its secret key), console.log, instance.toml (what the next manager must know; holds the
-// public key, so that the instance is still admitted after a restart). Any thread; never two for one
-// instance.
+// public key, so that the instance is still admitted after a restart). On a host elsewhere its disk and
+// console are there (see host_volumes.hpp). Any thread; never two for one instance.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "manager/adapters/config/configuration.hpp"
+#include "manager/adapters/hypervisor/guest_image.hpp"
 #include "manager/adapters/hypervisor/hypervisor.hpp"
 #include "protocol/result.hpp"
 
@@ -33,9 +34,15 @@ class InstanceFiles {
   public:
     InstanceFiles(std::string directory, InstanceOptions options, ManagerContact contact);
 
-    /// Makes (or makes anew) disk, seed and identity. Precondition: the instance does not run.
+    /// Makes (or makes anew) seed and identity. Precondition: the instance does not run.
     /// Errors: `failed`; nothing is left behind.
     [[nodiscard]] Result<InstanceFile> prepare(const InstanceSpec& spec, std::uint16_t door_port);
+
+    /// Makes (or makes anew) its disk on this machine, over `base`: everything written before is gone. Errors: `failed`.
+    [[nodiscard]] Result<> make_disk(const InstanceSpec& spec, const KnownFile& base) const;
+
+    /// How large its disk has to be. Errors: `invalid`, when that is smaller than the image.
+    [[nodiscard]] Result<std::uint64_t> disk_bytes(const InstanceSpec& spec, const KnownFile& base) const;
 
     /// Everything is gone afterwards, or never was.
     [[nodiscard]] Result<> remove(NodeId id);
@@ -49,20 +56,20 @@ class InstanceFiles {
     [[nodiscard]] std::string path(NodeId id, const std::string& file) const;
     [[nodiscard]] const InstanceOptions& options() const { return options_; }
 
-    /// The image's kernel command line. Errors: `not_found`, when the image is not there, says how to make it.
-    [[nodiscard]] Result<std::string> command_line() const;
+    [[nodiscard]] const GuestImage& image() const { return image_; }
 
-    /// The real name of a file of the image: a newer image must not change what an instance runs on.
-    [[nodiscard]] Result<std::string> image_file(const std::string& name) const;
+    /// The disk with the agent's programs. Errors: `not_found` says how to make it.
+    [[nodiscard]] Result<KnownFile> agent_disk();
 
   private:
-    [[nodiscard]] Result<> make_disk(const InstanceSpec& spec) const;
     [[nodiscard]] Result<> make_seed(const InstanceSpec& spec, const std::string& public_key,
                                      const std::string& secret_key) const;
 
     std::string directory_;
     InstanceOptions options_;
     ManagerContact contact_;
+    ContentDigests digests_;  ///< remembered beside the directory
+    GuestImage image_;
 };
 
 /// Hands out ports for doors: inside the range, not handed out already, and free at this moment.

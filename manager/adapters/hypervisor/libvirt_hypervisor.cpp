@@ -5,8 +5,6 @@
 #include <thread>
 
 #include <libvirt/virterror.h>
-#include <pwd.h>
-#include <unistd.h>
 
 #include "manager/adapters/hypervisor/acceleration.hpp"
 #include "manager/adapters/hypervisor/host_clock.hpp"
@@ -18,14 +16,6 @@ namespace {
 constexpr std::chrono::milliseconds kKillPatience{5000};
 constexpr std::chrono::milliseconds kForgetPatience{10000};
 constexpr int kStartAttempts = 3;
-constexpr const char* kEmbeddedUser = "libvirt-qemu";
-
-std::string root_of(const std::string& uri) {
-    const auto at = uri.find("?root=");
-    return at == std::string::npos ? std::string() : uri.substr(at + 6);
-}
-
-bool on_this_machine(const std::string& uri) { return uri.starts_with("qemu:///"); }
 
 /// What a port that somebody took meanwhile looks like in QEMU's words.
 bool says_port_in_use(const std::string& words) {
@@ -35,65 +25,19 @@ bool says_port_in_use(const std::string& words) {
 }  // namespace
 
 LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary&, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink)
-    : options_(std::move(options)), files_(files), ports_(ports), sink_(std::move(sink)), driver_(driver_of(options_.uri)) {}
+    : options_(std::move(options)), files_(files), ports_(ports), sink_(std::move(sink)),
+      connection_(options_.uri, [this](virDomainPtr domain, int event, int detail) { on_lifecycle(domain, event, detail); }),
+      volumes_(options_.cluster) {}
 
-LibvirtHypervisor::~LibvirtHypervisor() {
-    if (connection_ && lifecycle_ >= 0) virConnectDomainEventDeregisterAny(connection_.get(), lifecycle_);
-}
-
-LibvirtHypervisor::Driver LibvirtHypervisor::driver_of(const std::string& uri) {
-    if (uri.starts_with("qemu:///embed")) return Driver::embedded;
-    if (uri.starts_with("test:")) return Driver::test;
-    return uri.starts_with("qemu:///") ? Driver::local : Driver::remote;
-}
-
-// ---- connection
-
-Result<> LibvirtHypervisor::prepare_embedded_root() const {
-    const std::string root = root_of(options_.uri);
-    if (root.empty()) return failure(ErrorCode::invalid, options_.uri + " names no root: write qemu:///embed?root=DIRECTORY");
-    // The driver looks this account up even though it is told to use another one.
-    if (::geteuid() == 0 && ::getpwnam(kEmbeddedUser) == nullptr) {
-        return failure(ErrorCode::unavailable, std::string("libvirt's QEMU driver wants the account ") + kEmbeddedUser +
-                                                   " to exist; make it with: useradd --system --user-group --no-create-home " + kEmbeddedUser);
-    }
-    std::string settings = "# Written by understudyd at every start.\nstdio_handler = \"file\"\nsecurity_driver = \"none\"\n"
-                           "remember_owner = 0\ncgroup_controllers = []\n";
-    if (::geteuid() == 0) settings += "user = \"root\"\ngroup = \"root\"\n";
-    return make_directory(root + "/etc").and_then([&] { return write_file(root + "/etc/qemu.conf", settings); });
-}
-
-Result<virConnectPtr> LibvirtHypervisor::connect() {
-    const std::lock_guard lock(connecting_);
-    if (connection_ && virConnectIsAlive(connection_.get()) == 1) return connection_.get();
-    if (driver_ == Driver::embedded) {
-        if (auto prepared = prepare_embedded_root(); !prepared) return tl::unexpected(prepared.error());
-    }
-    connection_.reset(virConnectOpen(options_.uri.c_str()));
-    if (!connection_) {
-        return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + options_.uri + ": " + libvirt_words());
-    }
-    if (driver_ == Driver::remote) virConnectSetKeepAlive(connection_.get(), 2, 3);  // a dead peer shows in seconds
-    listen_for_stops(connection_.get());
-    return connection_.get();
-}
-
-void LibvirtHypervisor::listen_for_stops(virConnectPtr connection) {
-    lifecycle_ = virConnectDomainEventRegisterAny(connection, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                                  VIR_DOMAIN_EVENT_CALLBACK(&LibvirtHypervisor::on_lifecycle), this, nullptr);
-}
-
-int LibvirtHypervisor::on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* self) {
-    auto* const me = static_cast<LibvirtHypervisor*>(self);
+void LibvirtHypervisor::on_lifecycle(virDomainPtr domain, int event, int detail) {
     const auto id = node_of_domain(virDomainGetName(domain));
-    if (!id || event != VIR_DOMAIN_EVENT_STOPPED) return 0;
-    const std::lock_guard lock(me->watching_);
-    const auto watched = me->watched_.find(*id);
+    if (!id || event != VIR_DOMAIN_EVENT_STOPPED) return;
+    const std::lock_guard lock(watching_);
+    const auto watched = watched_.find(*id);
     // Where the process is watched this comes too late to be of use, and may be about an earlier one.
-    if (watched == me->watched_.end() || watched->second != 0 || me->stopping_.contains(*id)) return 0;
-    me->watched_.erase(watched);
-    me->sink_(InstanceStopped{*id, "libvirt says that " + domain_name(*id) + " stopped (detail " + std::to_string(detail) + ")"});
-    return 0;
+    if (watched == watched_.end() || watched->second != 0 || stopping_.contains(*id)) return;
+    watched_.erase(watched);
+    sink_(InstanceStopped{*id, "libvirt says that " + domain_name(*id) + " stopped (detail " + std::to_string(detail) + ")"});
 }
 
 // ---- looking
@@ -120,12 +64,12 @@ Result<std::optional<LibvirtHypervisor::Found>> LibvirtHypervisor::find(virConne
     if (!domain) return failure(ErrorCode::unavailable, "cannot look for " + domain_name(id) + " at " + options_.uri + ": " + libvirt_words());
     auto found = look_at(std::move(domain));
     if (!found) return tl::unexpected(found.error());
-    if (driver_ == Driver::embedded && has_ended(process_of(id).process)) found->running = false;
+    if (connection_.driver() == Driver::embedded && has_ended(process_of(id).process)) found->running = false;
     return std::optional<Found>(std::move(*found));
 }
 
 std::string LibvirtHypervisor::pid_file(NodeId id) const {
-    if (driver_ == Driver::embedded) return root_of(options_.uri) + "/run/qemu/" + domain_name(id) + ".pid";
+    if (connection_.driver() == Driver::embedded) return connection_.root() + "/run/qemu/" + domain_name(id) + ".pid";
     if (options_.uri == "qemu:///system") return "/run/libvirt/qemu/" + domain_name(id) + ".pid";
     return {};
 }
@@ -164,9 +108,9 @@ void LibvirtHypervisor::unwatch(NodeId id) {
 AccelerationVerdict LibvirtHypervisor::acceleration() {
     const std::lock_guard lock(judging_);
     if (!verdict_) {
-        if (driver_ == Driver::test) {
+        if (connection_.driver() == Driver::test) {
             verdict_ = {"none", "libvirt's test driver runs nothing"};
-        } else if (driver_ == Driver::remote && files_.options().acceleration == Acceleration::automatic) {
+        } else if (connection_.driver() == Driver::remote && files_.options().acceleration == Acceleration::automatic) {
             verdict_ = {"tcg", "KVM cannot be proven from here on a remote host; set acceleration = \"kvm\" where it is known to work"};
         } else {
             verdict_ = judge_acceleration(files_, options_.acceleration_file);
@@ -175,44 +119,71 @@ AccelerationVerdict LibvirtHypervisor::acceleration() {
     return *verdict_;
 }
 
-Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::uint16_t port) {
-    const auto kernel = files_.image_file("vmlinuz");
+Result<LibvirtHypervisor::Disks> LibvirtHypervisor::make_disks(virConnectPtr connection, const InstanceSpec& spec) {
+    const auto kernel = files_.image().verified("vmlinuz");
     if (!kernel) return tl::unexpected(kernel.error());
-    const auto initrd = files_.image_file("initramfs.img");
+    const auto initrd = files_.image().verified("initramfs.img");
     if (!initrd) return tl::unexpected(initrd.error());
-    const auto base = files_.image_file(spec.image + ".img");
+    const auto base = files_.image().verified(spec.image + ".img");
     if (!base) return tl::unexpected(base.error());
-    const auto command_line = files_.command_line();
-    if (!command_line) return tl::unexpected(command_line.error());
-    const auto& agent = files_.options().agent_image;
-    if (::access(agent.c_str(), R_OK) != 0) {
-        return failure(ErrorCode::not_found, "there is no disk with the agent at " + agent + "; make it with nodes/image/pack-agent");
+    const auto agent = files_.agent_disk();
+    if (!agent) return tl::unexpected(agent.error());
+    if (connection_.driver() != Driver::remote) {
+        if (auto made = files_.make_disk(spec, *base); !made) return tl::unexpected(made.error());
+        return Disks{kernel->path, initrd->path, base->path, agent->path, files_.path(spec.id, "disk.qcow2"),
+                     files_.path(spec.id, "seed.img"), files_.path(spec.id, "console.log")};
     }
+    Disks disks;
+    const auto bytes = files_.disk_bytes(spec, *base);
+    if (!bytes) return tl::unexpected(bytes.error());
+    const auto seed = read_file(files_.path(spec.id, "seed.img"));
+    if (!seed) return tl::unexpected(seed.error());
+    const auto into = [](std::string& place) { return [&place](std::string path) { place = std::move(path); }; };
+    auto done = volumes_.bring(connection, *kernel, "vmlinuz").map(into(disks.kernel))
+                    .and_then([&] { return volumes_.bring(connection, *initrd, "initramfs.img").map(into(disks.initrd)); })
+                    .and_then([&] { return volumes_.bring(connection, *base, spec.image + ".img").map(into(disks.base)); })
+                    .and_then([&] { return volumes_.bring(connection, *agent, "agent.img").map(into(disks.agent)); })
+                    .and_then([&] { return volumes_.make_overlay(connection, spec.id, disks.base, *bytes).map(into(disks.disk)); })
+                    .and_then([&] { return volumes_.make_seed(connection, spec.id, *seed).map(into(disks.seed)); })
+                    .and_then([&] { return volumes_.make_console(connection, spec.id).map(into(disks.console)); });
+    if (!done) return tl::unexpected(done.error());
+    return disks;
+}
+
+Result<> LibvirtHypervisor::remove_files(virConnectPtr connection, NodeId id) {
+    auto there = connection_.driver() == Driver::remote ? volumes_.remove(connection, id) : Result<>();
+    auto here = files_.remove(id);
+    return there ? here : there;
+}
+
+Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::uint16_t port, const Disks& disks) {
+    const auto command_line = files_.image().command_line();
+    if (!command_line) return tl::unexpected(command_line.error());
     const std::string type = acceleration().acceleration;
     DomainPlan plan;
     plan.id = spec.id;
-    plan.type = driver_ == Driver::test ? "test" : (type == "kvm" ? "kvm" : "qemu");
+    plan.type = connection_.driver() == Driver::test ? "test" : (type == "kvm" ? "kvm" : "qemu");
     plan.vcpus = spec.vcpus;
     plan.memory_mib = spec.memory_mib;
-    plan.kernel = *kernel;
-    plan.initrd = *initrd;
+    plan.kernel = disks.kernel;
+    plan.initrd = disks.initrd;
     plan.command_line = *command_line + " understudy.hostname=" + domain_name(spec.id);
-    const std::uint64_t counter_khz = plan.type == "qemu" && on_this_machine(options_.uri) ? time_stamp_counter_khz() : 0;
+    const std::uint64_t counter_khz = plan.type == "qemu" && connection_.on_this_machine() ? time_stamp_counter_khz() : 0;
     if (counter_khz != 0) plan.command_line += " tsc_early_khz=" + std::to_string(counter_khz);
-    plan.disks = {{files_.path(spec.id, "disk.qcow2"), "qcow2", *base, false},
-                  {agent, "raw", {}, true},
-                  {files_.path(spec.id, "seed.img"), "raw", {}, true}};
-    plan.console_file = files_.path(spec.id, "console.log");
+    plan.disks = {{disks.disk, "qcow2", disks.base, false}, {disks.agent, "raw", {}, true}, {disks.seed, "raw", {}, true}};
+    plan.console_file = disks.console;
     plan.mark = {options_.cluster, spec.host, port};
     plan.door_address = door_of(plan.mark).host;
     return plan;
 }
 
 Result<Endpoint> LibvirtHypervisor::start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port) {
-    const auto plan = plan_for(spec, port);
-    if (!plan) return tl::unexpected(plan.error());
     const auto file = files_.prepare(spec, port);
     if (!file) return tl::unexpected(file.error());
+    const auto disks = make_disks(connection, spec);
+    if (!disks) return tl::unexpected(disks.error());
+    const auto plan = plan_for(spec, port, *disks);
+    if (!plan) return tl::unexpected(plan.error());
     sink_(IdentityIssued{spec.id, file->public_key});
     const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), 0));
     if (!domain) {
@@ -224,9 +195,9 @@ Result<Endpoint> LibvirtHypervisor::start(virConnectPtr connection, const Instan
 }
 
 Result<Endpoint> LibvirtHypervisor::create(const InstanceSpec& spec) {
-    const auto connection = connect();
+    const auto connection = connection_.get();
     if (!connection) return tl::unexpected(connection.error());
-    auto found = find(*connection, spec.id);
+    auto found = find(connection->get(), spec.id);
     if (!found) return tl::unexpected(found.error());
     if (*found && (*found)->running) {
         watch(spec.id);
@@ -239,11 +210,11 @@ Result<Endpoint> LibvirtHypervisor::create(const InstanceSpec& spec) {
         const auto address = options_.door_addresses.find(spec.host);
         const auto port = ports_.take(address == options_.door_addresses.end() ? "127.0.0.1" : address->second);
         if (!port) return tl::unexpected(port.error());
-        auto door = start(*connection, spec, *port);
+        auto door = start(connection->get(), spec, *port);
         if (door) return door;
         ports_.give_back(*port);
         sink_(IdentityRevoked{spec.id});
-        static_cast<void>(files_.remove(spec.id));
+        static_cast<void>(remove_files(connection->get(), spec.id));
         if (attempt == kStartAttempts || !says_port_in_use(door.error().message)) return door;
     }
 }
@@ -263,11 +234,11 @@ Result<> LibvirtHypervisor::stop(NodeId id, const Found& found) {
 }
 
 bool LibvirtHypervisor::forgotten_by_libvirt(NodeId id) {
-    const auto connection = connect();
+    const auto connection = connection_.get();
     if (!connection) return false;
     const auto limit = std::chrono::steady_clock::now() + kForgetPatience;
     while (std::chrono::steady_clock::now() < limit) {
-        const Domain domain(virDomainLookupByName(*connection, domain_name(id).c_str()));
+        const Domain domain(virDomainLookupByName(connection->get(), domain_name(id).c_str()));
         if (!domain) return libvirt_code() == VIR_ERR_NO_DOMAIN;
         virDomainDestroy(domain.get());
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -276,11 +247,11 @@ bool LibvirtHypervisor::forgotten_by_libvirt(NodeId id) {
 }
 
 Result<Endpoint> LibvirtHypervisor::scrub(NodeId id) {
-    const auto connection = connect();
+    const auto connection = connection_.get();
     if (!connection) return tl::unexpected(connection.error());
     const auto file = files_.find(id);
     if (!file) return failure(ErrorCode::not_found, "nothing is known about " + domain_name(id) + " that it could be made anew from: " + file.error().message);
-    auto found = find(*connection, id);
+    auto found = find(connection->get(), id);
     if (!found) return tl::unexpected(found.error());
     unwatch(id);
     sink_(IdentityRevoked{id});
@@ -288,13 +259,13 @@ Result<Endpoint> LibvirtHypervisor::scrub(NodeId id) {
         if (auto stopped = stop(id, **found); !stopped) return tl::unexpected(stopped.error());
         if (!forgotten_by_libvirt(id)) return failure(ErrorCode::failed, "libvirt does not let go of " + domain_name(id) + " after it was stopped");
     }
-    return start(*connection, file->spec, file->door_port);
+    return start(connection->get(), file->spec, file->door_port);
 }
 
 Result<> LibvirtHypervisor::destroy(NodeId id) {
-    const auto connection = connect();
+    const auto connection = connection_.get();
     if (!connection) return tl::unexpected(connection.error());
-    auto found = find(*connection, id);
+    auto found = find(connection->get(), id);
     if (!found) return tl::unexpected(found.error());
     if (*found) {
         if (auto stopped = stop(id, **found); !stopped) return stopped;
@@ -305,7 +276,7 @@ Result<> LibvirtHypervisor::destroy(NodeId id) {
     }
     if (const auto file = files_.find(id)) ports_.give_back(file->door_port);
     sink_(IdentityRevoked{id});
-    return files_.remove(id);
+    return remove_files(connection->get(), id);
 }
 
 void LibvirtHypervisor::tidy(NodeId id) {
@@ -313,10 +284,10 @@ void LibvirtHypervisor::tidy(NodeId id) {
 }
 
 Result<std::vector<ListedInstance>> LibvirtHypervisor::list(const std::string& host) {
-    const auto connection = connect();
+    const auto connection = connection_.get();
     if (!connection) return tl::unexpected(connection.error());
     virDomainPtr* handles = nullptr;
-    const int count = virConnectListAllDomains(*connection, &handles, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    const int count = virConnectListAllDomains(connection->get(), &handles, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
     if (count < 0) return failure(ErrorCode::unavailable, "cannot list what runs at " + options_.uri + ": " + libvirt_words());
     std::vector<Domain> domains(handles, handles + count);
     std::free(handles);
@@ -326,7 +297,7 @@ Result<std::vector<ListedInstance>> LibvirtHypervisor::list(const std::string& h
         if (!id) continue;
         const auto found = look_at(std::move(domain));
         if (!found || found->mark.host != host || !found->running) continue;
-        if (driver_ == Driver::embedded) {
+        if (connection_.driver() == Driver::embedded) {
             // libvirt lists an ended process until it has cleaned up behind it.
             const QemuProcess qemu = process_of(*id);
             if (!qemu.process) continue;

@@ -14,9 +14,10 @@
 #include <string>
 
 #include "manager/adapters/hypervisor/domain_xml.hpp"
+#include "manager/adapters/hypervisor/host_volumes.hpp"
 #include "manager/adapters/hypervisor/hypervisor.hpp"
 #include "manager/adapters/hypervisor/instance_files.hpp"
-#include "manager/adapters/hypervisor/libvirt_library.hpp"
+#include "manager/adapters/hypervisor/libvirt_connection.hpp"
 #include "manager/adapters/hypervisor/qemu_process.hpp"
 #include "manager/runtime/arrivals.hpp"
 
@@ -33,7 +34,6 @@ class LibvirtHypervisor : public Hypervisor {
   public:
     /// The library, the files and the ports outlive this. What is in `files` already keeps its port.
     LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary& library, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink);
-    ~LibvirtHypervisor() override;
 
     [[nodiscard]] Result<Endpoint> create(const InstanceSpec& spec) override;
     [[nodiscard]] Result<Endpoint> scrub(NodeId id) override;
@@ -43,24 +43,27 @@ class LibvirtHypervisor : public Hypervisor {
     [[nodiscard]] AccelerationVerdict acceleration() override;
 
   private:
-    enum class Driver : std::uint8_t { embedded, local, remote, test };
+    using Driver = LibvirtConnection::Driver;
     struct Found {
         Domain domain;
         InstanceMark mark;
         bool running = false;
     };
+    /// Files that an instance runs on, as its host names them.
+    struct Disks {
+        std::string kernel, initrd, base, agent, disk, seed, console;
+    };
 
-    [[nodiscard]] static Driver driver_of(const std::string& uri);
-    [[nodiscard]] Result<virConnectPtr> connect();
-    [[nodiscard]] Result<> prepare_embedded_root() const;
-    void listen_for_stops(virConnectPtr connection);
-    static int on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* self);
+    void on_lifecycle(virDomainPtr domain, int event, int detail);
 
     /// Nothing: there is no such domain. Errors: `unavailable`, `refused` (it is a stranger's).
     [[nodiscard]] Result<std::optional<Found>> find(virConnectPtr connection, NodeId id) const;
     [[nodiscard]] Result<Found> look_at(Domain domain) const;
     [[nodiscard]] Result<Endpoint> start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port);
-    [[nodiscard]] Result<DomainPlan> plan_for(const InstanceSpec& spec, std::uint16_t port);
+    /// Makes everything that the instance runs on anew.
+    [[nodiscard]] Result<Disks> make_disks(virConnectPtr connection, const InstanceSpec& spec);
+    [[nodiscard]] Result<DomainPlan> plan_for(const InstanceSpec& spec, std::uint16_t port, const Disks& disks);
+    [[nodiscard]] Result<> remove_files(virConnectPtr connection, NodeId id);
     /// Success: it does not run any more. libvirt may still list it.
     [[nodiscard]] Result<> stop(NodeId id, const Found& found);
     [[nodiscard]] bool forgotten_by_libvirt(NodeId id);
@@ -74,10 +77,8 @@ class LibvirtHypervisor : public Hypervisor {
     InstanceFiles& files_;
     DoorPorts& ports_;
     ArrivalSink sink_;
-    Driver driver_;
-    std::mutex connecting_;
-    Connection connection_;
-    int lifecycle_ = -1;
+    LibvirtConnection connection_;
+    HostVolumes volumes_;  ///< for hosts elsewhere
     std::mutex judging_;
     std::optional<AccelerationVerdict> verdict_;
     std::mutex watching_;

@@ -1,0 +1,129 @@
+// See libvirt_connection.hpp.
+#include "manager/adapters/hypervisor/libvirt_connection.hpp"
+
+#include <cstring>
+
+#include <netdb.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "manager/adapters/system/files.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr const char* kEmbeddedUser = "libvirt-qemu";
+constexpr int kKnockPatienceMs = 3000;
+/// A dead peer shows in seconds.
+constexpr int kKeepAliveSeconds = 2;
+constexpr unsigned kKeepAliveCount = 3;
+
+LibvirtConnection::Driver driver_of(const std::string& uri) {
+    using Driver = LibvirtConnection::Driver;
+    if (uri.starts_with("qemu:///embed")) return Driver::embedded;
+    if (uri.starts_with("test:")) return Driver::test;
+    return uri.starts_with("qemu:///") ? Driver::local : Driver::remote;
+}
+
+struct Server {
+    std::string name;
+    std::string port;
+};
+
+/// Where a remote URI leads by TCP; an empty name: not known.
+Server server_of(const std::string& uri) {
+    const auto scheme = uri.find("://");
+    if (scheme == std::string::npos) return {};
+    const std::string transport = uri.substr(0, scheme);
+    std::string authority = uri.substr(scheme + 3, uri.find('/', scheme + 3) - scheme - 3);
+    authority = authority.substr(authority.rfind('@') + 1);
+    std::string port = transport.ends_with("+tcp") ? "16509" : transport.ends_with("+ssh") ? "22" : "16514";
+    const auto bracket = authority.rfind(']');
+    const auto colon = authority.rfind(':');
+    if (colon != std::string::npos && (bracket == std::string::npos || colon > bracket)) {
+        port = authority.substr(colon + 1);
+        authority.resize(colon);
+    }
+    if (authority.starts_with('[') && authority.ends_with(']')) authority = authority.substr(1, authority.size() - 2);
+    return {authority, port};
+}
+
+/// libvirt waits for minutes where nobody answers. Whether somebody does is found out before.
+Result<> knock(const std::string& uri) {
+    const Server server = server_of(uri);
+    if (server.name.empty()) return {};
+    addrinfo wanted{};
+    wanted.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (const int code = ::getaddrinfo(server.name.c_str(), server.port.c_str(), &wanted, &found); code != 0) {
+        return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + uri + ": " + ::gai_strerror(code));
+    }
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
+    const UniqueFd door(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    int problem = ::connect(door.get(), found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
+    if (problem == EINPROGRESS) {
+        pollfd waiting{door.get(), POLLOUT, 0};
+        socklen_t length = sizeof problem;
+        if (::poll(&waiting, 1, kKnockPatienceMs) != 1) problem = ETIMEDOUT;
+        else ::getsockopt(door.get(), SOL_SOCKET, SO_ERROR, &problem, &length);
+    }
+    if (problem == 0) return {};
+    return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + uri + ": " + std::strerror(problem));
+}
+
+}  // namespace
+
+LibvirtConnection::LibvirtConnection(std::string uri, OnLifecycle on_lifecycle)
+    : uri_(std::move(uri)), driver_(driver_of(uri_)), on_lifecycle_(std::move(on_lifecycle)) {}
+
+LibvirtConnection::~LibvirtConnection() { drop(); }
+
+std::string LibvirtConnection::root() const {
+    const auto at = uri_.find("?root=");
+    return driver_ != Driver::embedded || at == std::string::npos ? std::string() : uri_.substr(at + 6);
+}
+
+Result<> LibvirtConnection::prepare_embedded_root() const {
+    if (root().empty()) return failure(ErrorCode::invalid, uri_ + " names no root: write qemu:///embed?root=DIRECTORY");
+    // The driver looks this account up even though it is told to use another one.
+    if (::geteuid() == 0 && ::getpwnam(kEmbeddedUser) == nullptr) {
+        return failure(ErrorCode::unavailable, std::string("libvirt's QEMU driver wants the account ") + kEmbeddedUser +
+                                                   " to exist; make it with: useradd --system --user-group --no-create-home " + kEmbeddedUser);
+    }
+    std::string settings = "# Written by understudyd at every start.\nstdio_handler = \"file\"\nsecurity_driver = \"none\"\n"
+                           "remember_owner = 0\ncgroup_controllers = []\n";
+    if (::geteuid() == 0) settings += "user = \"root\"\ngroup = \"root\"\n";
+    return make_directory(root() + "/etc").and_then([&] { return write_file(root() + "/etc/qemu.conf", settings); });
+}
+
+Result<Connection> LibvirtConnection::get() {
+    const std::lock_guard lock(mutex_);
+    if (!connection_ || virConnectIsAlive(connection_.get()) != 1) {
+        drop();
+        const auto prepared = driver_ == Driver::embedded ? prepare_embedded_root() : driver_ == Driver::remote ? knock(uri_) : Result<>();
+        if (!prepared) return tl::unexpected(prepared.error());
+        connection_.reset(virConnectOpen(uri_.c_str()));
+        if (!connection_) return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + uri_ + ": " + libvirt_words());
+        if (driver_ == Driver::remote) virConnectSetKeepAlive(connection_.get(), kKeepAliveSeconds, kKeepAliveCount);
+        lifecycle_ = virConnectDomainEventRegisterAny(connection_.get(), nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                      VIR_DOMAIN_EVENT_CALLBACK(&LibvirtConnection::heard), this, nullptr);
+    }
+    virConnectRef(connection_.get());
+    return Connection(connection_.get());
+}
+
+void LibvirtConnection::drop() {
+    // A callback left behind would keep the dead connection and its socket.
+    if (connection_ && lifecycle_ >= 0) virConnectDomainEventDeregisterAny(connection_.get(), lifecycle_);
+    lifecycle_ = -1;
+    connection_.reset();
+}
+
+int LibvirtConnection::heard(virConnectPtr, virDomainPtr domain, int event, int detail, void* self) {
+    static_cast<LibvirtConnection*>(self)->on_lifecycle_(domain, event, detail);
+    return 0;
+}
+
+}  // namespace understudy::manager
