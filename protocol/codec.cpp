@@ -41,7 +41,8 @@ constexpr std::array<const char*, std::variant_size_v<Message>> kNames = {
     "Hello", "Heartbeat", "SessionStatus", "DesktopStatus", "LayoutReport", "WitnessReport",
     "Welcome", "HeartbeatAck", "NotRegistered", "AssignSession", "AssignDesktop", "WitnessRequest",
     "TerminalAttach", "TerminalDetach", "TerminalSeen", "TerminalRedirect", "TerminalWaiting",
-    "TerminalRefused", "AdminRequest", "AdminReply", "AdminUpdate", "ReportAck"};
+    "TerminalRefused", "AdminRequest", "AdminReply", "AdminUpdate", "ReportAck",
+    "TerminalTaken", "TerminalNotice"};
 
 }  // namespace
 

@@ -366,6 +366,21 @@ struct TerminalRefused {
     UNDERSTUDY_FIELDS(TerminalRefused, code, reason)
 };
 
+/// Another place has this terminal's desktop now. The terminal leaves it and asks again only when its person
+/// wants it back: two that each came back by themselves would take it from each other for ever.
+struct TerminalTaken {
+    TerminalId terminal;
+    std::string reason;
+    UNDERSTUDY_FIELDS(TerminalTaken, terminal, reason)
+};
+
+/// A line for the person at the terminal, shown for a while over the picture.
+struct TerminalNotice {
+    TerminalId terminal;
+    std::string text;
+    UNDERSTUDY_FIELDS(TerminalNotice, terminal, text)
+};
+
 // ---------------------------------------------------------------------------- operators ↔ manager
 
 /// A question or an act of an administrator; `verb` and `arguments` are listed in PROTOCOL.md.
@@ -396,7 +411,8 @@ struct AdminUpdate {
 using Message = std::variant<Hello, Heartbeat, SessionStatus, DesktopStatus, LayoutReport, WitnessReport,
                              Welcome, HeartbeatAck, NotRegistered, AssignSession, AssignDesktop, WitnessRequest,
                              TerminalAttach, TerminalDetach, TerminalSeen, TerminalRedirect, TerminalWaiting,
-                             TerminalRefused, AdminRequest, AdminReply, AdminUpdate, ReportAck>;
+                             TerminalRefused, AdminRequest, AdminReply, AdminUpdate, ReportAck, TerminalTaken,
+                             TerminalNotice>;
 
 /// "Hello", "AssignSession", … for logs.
 [[nodiscard]] const char* name_of(const Message& message);

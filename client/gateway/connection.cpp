@@ -32,6 +32,7 @@ bool is_malformed(error_code error) {
 void heard_from_terminal(TerminalRoom& room, const std::string& text) {
     const auto json = nlohmann::json::parse(text, nullptr, false);
     if (!json.is_object()) return;
+    if (json.value("back", false)) room.take_back();
     const auto seen = json.find("seen");
     const auto epoch = json.find("epoch");
     // The gateway itself sees connections come and go; only the page knows when there is a picture.
@@ -40,8 +41,8 @@ void heard_from_terminal(TerminalRoom& room, const std::string& text) {
     }
 }
 
-asio::awaitable<void> serve_terminal_events(Server& server, std::string terminal, WebSocket socket) {
-    const auto room = server.room(terminal);
+asio::awaitable<void> serve_terminal_events(Server& server, TerminalEvents asked, WebSocket socket) {
+    const auto room = server.room(asked.terminal, asked.place);
     const auto page = std::make_shared<EventSocket>(server.context(), std::move(socket));
     if (!room) {
         page->push(nlohmann::json{{"event", "refused"}, {"text", room.error().message}}.dump());
@@ -74,9 +75,9 @@ asio::awaitable<void> serve_websocket(Server& server, beast::tcp_stream stream, 
     co_await socket.async_accept(request, into(error));
     if (error) co_return;
     if (const auto* events = std::get_if<TerminalEvents>(&asked)) {
-        co_await serve_terminal_events(server, events->terminal, std::move(socket));
+        co_await serve_terminal_events(server, *events, std::move(socket));
     } else if (const auto* wanted = std::get_if<TerminalStream>(&asked)) {
-        const auto room = server.room(wanted->terminal);
+        const auto room = server.room(wanted->terminal, wanted->place);
         if (room) co_await serve_stream(server.context(), *room, std::move(socket));
     } else {
         co_await serve_watch(server, std::move(socket));

@@ -61,7 +61,7 @@ void Server::stop() {
     acceptor_.close(ignored);
     sweep_wakeup_.wake();
     desk_.stop();
-    for (const auto& [name, room] : rooms_) room->close_pages();
+    for (const auto& [key, room] : rooms_) room->close_pages();
     rooms_.clear();
 }
 
@@ -103,20 +103,21 @@ asio::awaitable<void> Server::sweep() {
         std::erase_if(rooms_, [&](const auto& entry) {
             const auto since = entry.second->empty_since();
             if (!since || now - *since < configuration_.detach_after) return false;
-            spdlog::info("terminal {}: no page any more, detached", entry.first);
+            spdlog::info("terminal {}: no page any more, detached", entry.first.first);
             entry.second->leave();
             return true;
         });
     }
 }
 
-Result<std::shared_ptr<TerminalRoom>> Server::room(const std::string& terminal) {
-    const auto found = rooms_.find(terminal);
+Result<std::shared_ptr<TerminalRoom>> Server::room(const std::string& terminal, const std::string& place) {
+    const std::pair key(terminal, place);
+    const auto found = rooms_.find(key);
     if (found != rooms_.end()) return found->second;
     if (rooms_.size() >= limits::kTerminals) return failure(ErrorCode::limit, "this gateway serves too many terminals already");
     auto room = std::make_shared<TerminalRoom>(context_, terminal);
     if (auto opened = room->open(configuration_.manager); !opened) return tl::unexpected(opened.error());
-    rooms_[terminal] = room;
+    rooms_[key] = room;
     return room;
 }
 

@@ -37,7 +37,7 @@ public:
 
     /// The room of a terminal, opened if nobody has it open. Errors: `limit`, or the link's.
     /// Rooms are shared with their streams, which may outlive the room's place in the table.
-    [[nodiscard]] Result<std::shared_ptr<TerminalRoom>> room(const std::string& terminal);
+    [[nodiscard]] Result<std::shared_ptr<TerminalRoom>> room(const std::string& terminal, const std::string& place);
 
     [[nodiscard]] asio::io_context& context() { return context_; }
     [[nodiscard]] AdminDesk& desk() { return desk_; }
@@ -61,7 +61,7 @@ private:
     std::size_t connections_ = 0;
     bool stopped_ = false;
     Wakeup sweep_wakeup_;
-    std::map<std::string, std::shared_ptr<TerminalRoom>> rooms_;
+    std::map<std::pair<std::string, std::string>, std::shared_ptr<TerminalRoom>> rooms_;  ///< by terminal and place
 };
 
 }  // namespace understudy::gateway

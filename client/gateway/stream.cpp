@@ -60,8 +60,9 @@ public:
 private:
     asio::awaitable<bool> wait_for_redirect() {
         const auto deadline = Clock::now() + limits::kRedirectTime;
-        while (!room_->redirect() && Clock::now() < deadline && !outdated_) co_await wakeup_.wait_until(deadline);
-        co_return room_->redirect().has_value();
+        const auto has_target = [this] { return room_->redirect().has_value() && !room_->elsewhere(); };
+        while (!has_target() && Clock::now() < deadline && !outdated_) co_await wakeup_.wait_until(deadline);
+        co_return has_target();
     }
 
     /// Connects and is let in. On failure `problem` says why, and the result is how to tell the page.

@@ -10,6 +10,8 @@
 namespace understudy::gateway {
 namespace {
 
+constexpr std::size_t kPlaceBytes = 64;
+
 enum class Plus { stays, is_space };
 
 int digit(char c) {
@@ -40,18 +42,20 @@ std::optional<std::string> decoded(std::string_view text, Plus plus) {
 }
 
 /// "/api/v1/terminals/NAME/events"
-Asked asked_of_terminal(const std::string& rest) {
+Asked asked_of_terminal(const std::string& rest, const Query& query) {
     const auto slash = rest.find('/');
     if (slash == std::string::npos) return Unknown{};
     const std::string name = rest.substr(0, slash);
     const std::string what = rest.substr(slash + 1);
-    if (!is_terminal_name(name)) return Unknown{};
-    if (what == "events") return TerminalEvents{name};
-    if (what == "stream") return TerminalStream{name};
+    const auto given = query.find("place");
+    const std::string place = given == query.end() ? std::string() : given->second;
+    if (!is_terminal_name(name) || place.size() > kPlaceBytes) return Unknown{};
+    if (what == "events") return TerminalEvents{name, place};
+    if (what == "stream") return TerminalStream{name, place};
     return Unknown{};
 }
 
-Asked asked_of(const std::string& path) {
+Asked asked_of(const std::string& path, const Query& query) {
     const auto after = [&](std::string_view start) { return path.substr(start.size()); };
     if (path == "/") return HomePage{};
     if (path == "/login") return LoginPage{};
@@ -63,7 +67,7 @@ Asked asked_of(const std::string& path) {
     if (path.starts_with("/assets/")) return PageFile{after("/assets/")};
     if (path.starts_with("/novnc/")) return NovncFile{after("/novnc/")};
     if (path.starts_with("/terminal/") && is_terminal_name(after("/terminal/"))) return TerminalPage{after("/terminal/")};
-    if (path.starts_with("/api/v1/terminals/")) return asked_of_terminal(after("/api/v1/terminals/"));
+    if (path.starts_with("/api/v1/terminals/")) return asked_of_terminal(after("/api/v1/terminals/"), query);
     return Unknown{};
 }
 
@@ -95,7 +99,8 @@ std::optional<Target> parse_target(std::string_view text) {
     const auto path = decoded(text.substr(0, question), Plus::stays);
     auto query = parse_form(question == std::string_view::npos ? std::string_view() : text.substr(question + 1));
     if (!path || !query) return std::nullopt;
-    return Target{*path, std::move(*query), asked_of(*path)};
+    Asked asked = asked_of(*path, *query);
+    return Target{*path, std::move(*query), std::move(asked)};
 }
 
 std::string safe_next(const std::string& next) {

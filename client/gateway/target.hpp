@@ -19,8 +19,9 @@ struct ViewQuestion {};
 struct Watch {};
 struct Act {};
 struct Health {};
-struct TerminalEvents { std::string terminal; };
-struct TerminalStream { std::string terminal; };
+/// `place` tells the pages of one terminal apart: a random text that a page keeps for as long as its tab lives.
+struct TerminalEvents { std::string terminal; std::string place; };
+struct TerminalStream { std::string terminal; std::string place; };
 struct Unknown {};
 
 using Asked = std::variant<Unknown, HomePage, LoginPage, ConsolePage, TerminalPage, PageFile, NovncFile, ViewQuestion,

@@ -101,7 +101,22 @@ void TerminalRoom::take(const Message& message) {
         spdlog::warn("terminal {}: refused by the manager: {}", attachment_.terminal(), refused->reason);
         last_ = Last::refused;
         tell_pages(state_text());
+    } else if (const auto* taken = std::get_if<TerminalTaken>(&message)) {
+        if (attachment_.take(*taken, now()) != Taken::elsewhere) return;
+        spdlog::info("terminal {}: another place has its desktop now", attachment_.terminal());
+        last_ = Last::elsewhere;
+        tell_pages(state_text());
+        end_streams();
+    } else if (const auto* notice = std::get_if<TerminalNotice>(&message)) {
+        if (attachment_.ours(notice->terminal)) tell_pages(text_of({{"event", "notice"}, {"text", notice->text}}));
     }
+}
+
+void TerminalRoom::take_back() {
+    if (!attachment_.elsewhere()) return;
+    attachment_.take_back(now());
+    last_ = Last::nothing;
+    wakeup_.wake();
 }
 
 std::string TerminalRoom::state_text() const {
@@ -113,6 +128,7 @@ std::string TerminalRoom::state_text() const {
         case Last::waiting:
             return text_of({{"event", "waiting"}, {"text", attachment_.reason()}, {"retry_ms", attachment_.retry_ms()}});
         case Last::refused: return text_of({{"event", "refused"}, {"text", attachment_.reason()}});
+        case Last::elsewhere: return text_of({{"event", "elsewhere"}, {"text", attachment_.reason()}});
     }
     return {};
 }
@@ -158,11 +174,15 @@ void TerminalRoom::stream_lost(Epoch epoch, const std::string& reason) {
 }
 
 void TerminalRoom::leave() {
-    if (link_ && link_up_) link_->send(TerminalDetach{attachment_.terminal()});
+    if (link_ && link_up_ && !attachment_.elsewhere()) link_->send(TerminalDetach{attachment_.terminal()});
 }
 
 void TerminalRoom::close_pages() {
     for (const auto& page : pages_) page->close();
+    end_streams();
+}
+
+void TerminalRoom::end_streams() {
     for (RoomStream* stream : std::vector<RoomStream*>(streams_.begin(), streams_.end())) stream->outdated();
 }
 

@@ -1,5 +1,6 @@
-// One terminal as the gateway serves it: its own link to the manager (the manager knows one terminal
-// per connection), what is known about where its desktop is, and the pages and streams that show it.
+// One terminal at one place as the gateway serves it: its own link to the manager (the manager knows one
+// terminal per connection, and decides between places), what is known about where its desktop is, and the
+// pages and streams that show it.
 // Belongs to the gateway's thread.
 #pragma once
 
@@ -45,6 +46,11 @@ public:
     [[nodiscard]] std::optional<Clock::time_point> empty_since() const;
 
     [[nodiscard]] const std::optional<TerminalRedirect>& redirect() const { return attachment_.redirect(); }
+    /// Another place has the desktop: no stream may be opened.
+    [[nodiscard]] bool elsewhere() const { return attachment_.elsewhere(); }
+
+    /// The person wants the desktop here, wherever it is now.
+    void take_back();
 
     /// Reports what the terminal sees: "connected", "picture", "lost".
     void seen(const std::string& what, Epoch epoch);
@@ -61,6 +67,7 @@ private:
     void take(const Message& message);
     void send_due();
     void tell_pages(const std::string& text);
+    void end_streams();
     [[nodiscard]] std::string state_text() const;
     [[nodiscard]] TimePoint now() const;
     [[nodiscard]] asio::awaitable<void> ask_in_time(std::shared_ptr<bool> alive);
@@ -68,7 +75,7 @@ private:
     asio::io_context& context_;
     client::Attachment attachment_;
     std::unique_ptr<client::Link> link_;
-    enum class Last { nothing, redirect, waiting, refused } last_ = Last::nothing;
+    enum class Last { nothing, redirect, waiting, refused, elsewhere } last_ = Last::nothing;
     bool link_up_ = false;
     Wakeup wakeup_;
     // Outlives the room in what was posted to the loop or waits in it, so that those see that it is gone.

@@ -20,7 +20,7 @@ constexpr Duration kAfterRefusal = 10s;      ///< somebody may have defined the 
 Attachment::Attachment(std::string terminal, std::uint32_t width, std::uint32_t height)
     : terminal_(std::move(terminal)), width_(width), height_(height) {}
 
-void Attachment::ask_at(TimePoint when) { next_ask_ = link_up_ ? when : kNever; }
+void Attachment::ask_at(TimePoint when) { next_ask_ = link_up_ && !elsewhere_ ? when : kNever; }
 
 void Attachment::link_up(TimePoint now) {
     link_up_ = true;
@@ -41,7 +41,7 @@ void Attachment::stream_lost(TimePoint now) {
 bool Attachment::ours(TerminalId id) const { return !id_ || !id || id == id_; }
 
 Attachment::Taken Attachment::take(const TerminalRedirect& redirect, TimePoint now) {
-    if (!ours(redirect.terminal)) return Taken::not_ours;
+    if (!ours(redirect.terminal) || elsewhere_) return Taken::not_ours;
     if (redirect.epoch < accepted()) return Taken::stale;
     const bool newer = !redirect_ || redirect.epoch > redirect_->epoch;
     id_ = redirect.terminal;
@@ -53,7 +53,7 @@ Attachment::Taken Attachment::take(const TerminalRedirect& redirect, TimePoint n
 }
 
 Attachment::Taken Attachment::take(const TerminalWaiting& waiting, TimePoint now) {
-    if (!ours(waiting.terminal)) return Taken::not_ours;
+    if (!ours(waiting.terminal) || elsewhere_) return Taken::not_ours;
     unanswered_ = false;
     reason_ = waiting.reason;
     retry_ms_ = waiting.retry_ms;
@@ -70,6 +70,22 @@ Attachment::Taken Attachment::take(const TerminalRefused& refused, TimePoint now
     return Taken::refused;
 }
 
+Attachment::Taken Attachment::take(const TerminalTaken& taken, TimePoint now) {
+    if (!ours(taken.terminal)) return Taken::not_ours;
+    elsewhere_ = true;
+    unanswered_ = false;
+    reason_ = taken.reason;
+    ask_at(now);
+    return Taken::elsewhere;
+}
+
+void Attachment::take_back(TimePoint now) {
+    if (!std::exchange(elsewhere_, false)) return;
+    reason_.clear();
+    unanswered_ = true;
+    ask_at(now);
+}
+
 std::vector<Message> Attachment::due(TimePoint now) {
     if (!link_up_ || now < next_ask_) return {};
     unanswered_ = true;
@@ -81,7 +97,7 @@ std::vector<Message> Attachment::due(TimePoint now) {
 TimePoint Attachment::next_wake() const { return next_ask_; }
 
 std::optional<Message> Attachment::seen(const std::string& what, Epoch epoch) const {
-    if (!redirect_ || !link_up_) return std::nullopt;
+    if (!redirect_ || !link_up_ || elsewhere_) return std::nullopt;
     // The incident belongs to the newest redirect; what is seen of an older epoch is not its doing.
     const IncidentId incident = epoch == redirect_->epoch ? redirect_->incident : IncidentId();
     return TerminalSeen{redirect_->terminal, epoch, what, incident};

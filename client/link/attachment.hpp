@@ -21,6 +21,7 @@ public:
         stale,       ///< older than what we obey: refused
         waiting,     ///< nowhere to go at the moment; `reason()` says why
         refused,     ///< final until somebody changes something; `reason()` says why
+        elsewhere,   ///< another place has the desktop: leave it, and ask no more before take_back()
         not_ours,    ///< about another terminal
     };
 
@@ -39,6 +40,11 @@ public:
     /// A refusal does not say whose it is; it belongs to whoever asked and has no answer yet.
     [[nodiscard]] Taken take(const TerminalRefused& refused, TimePoint now);
 
+    [[nodiscard]] Taken take(const TerminalTaken& taken, TimePoint now);
+
+    /// The person wants the desktop back from the other place: ask at once.
+    void take_back(TimePoint now);
+
     /// What has to be sent now. Call after every event and when `next_wake()` has come.
     [[nodiscard]] std::vector<Message> due(TimePoint now);
     [[nodiscard]] TimePoint next_wake() const;
@@ -51,10 +57,13 @@ public:
     [[nodiscard]] const std::string& reason() const { return reason_; }
     [[nodiscard]] std::uint32_t retry_ms() const { return retry_ms_; }
     [[nodiscard]] bool unanswered() const { return unanswered_; }
+    /// Another place has the desktop.
+    [[nodiscard]] bool elsewhere() const { return elsewhere_; }
+    /// A message of the manager names this terminal, or none in particular.
+    [[nodiscard]] bool ours(TerminalId id) const;
     [[nodiscard]] Epoch accepted() const { return redirect_ ? redirect_->epoch : 0; }
 
 private:
-    [[nodiscard]] bool ours(TerminalId id) const;
     void ask_at(TimePoint when);
 
     std::string terminal_;
@@ -62,6 +71,7 @@ private:
     std::uint32_t height_;
     bool link_up_ = false;
     bool unanswered_ = true;
+    bool elsewhere_ = false;
     TimePoint next_ask_ = kNever;
     TimePoint last_ask_ = TimePoint::min();
     std::optional<TerminalRedirect> redirect_;

@@ -169,6 +169,8 @@ void Commands::take(const std::string& line) {
     std::string problem;
     if (verb == "quit") {
         quitting_ = true;
+    } else if (verb == "take_back") {
+        terminal_->take_back();
     } else if (verb == "report") {
         const auto updates = command.find("updates");
         report_updates_ = updates != command.end() && *updates == true;

@@ -29,8 +29,10 @@ constexpr const char* kLanguage =
     "  {\"do\":\"guard\",\"name\":\"a\",\"x\":0,\"y\":0,\"width\":9,\"height\":9,\"at_most\":0}  counts pictures in which more pixels differ\n"
     "  {\"do\":\"guarded\",\"name\":\"a\"}             tells pictures, differing, worst, first_mono_ns, and ends the guard\n"
     "  {\"do\":\"report\",\"updates\":true}           {\"do\":\"quit\"}\n"
+    "  {\"do\":\"take_back\"}                       asks for the desktop that another place has taken\n"
     "Answers: {\"answer\":verb,\"ok\":…,\"reason\":…,\"mono_ns\":…,\"wall_ms\":…}. Events: {\"event\":…} with link_up,\n"
-    "link_down, redirect, stale, waiting, refused, connected, picture, update, lost, unreachable, clipboard;\n"
+    "link_down, redirect, stale, waiting, refused, connected, picture, update, lost, unreachable, clipboard,\n"
+    "taken, notice;\n"
     "mono_ns is CLOCK_MONOTONIC. The probe ends with its standard input; waits are answered before.";
 
 /// Splits what comes from standard input into lines.

@@ -90,7 +90,7 @@ void ProbeTerminal::take_message(const Message& message) {
     if (const auto* redirect = std::get_if<TerminalRedirect>(&message)) {
         const Taken taken = attachment_.take(*redirect, now());
         if (taken == Taken::stale) tell("stale", redirect->epoch, "refused: an older epoch than accepted");
-        if (taken == Taken::moved) {
+        if (taken == Taken::moved || (taken == Taken::refreshed && !stream_ && retry_at_ == kNever)) {
             tell("redirect", redirect->epoch, redirect->endpoint.host + ":" + std::to_string(redirect->endpoint.port));
             retry_after_ = kFirstRetry;
             connect();
@@ -99,6 +99,13 @@ void ProbeTerminal::take_message(const Message& message) {
         if (attachment_.take(*waiting, now()) == Taken::waiting) tell("waiting", 0, waiting->reason);
     } else if (const auto* refused = std::get_if<TerminalRefused>(&message)) {
         if (attachment_.take(*refused, now()) == Taken::refused) tell("refused", 0, refused->reason);
+    } else if (const auto* taken = std::get_if<TerminalTaken>(&message)) {
+        if (attachment_.take(*taken, now()) != Taken::elsewhere) return;
+        drop();
+        retry_at_ = kNever;
+        tell("taken", 0, taken->reason);
+    } else if (const auto* notice = std::get_if<TerminalNotice>(&message)) {
+        if (attachment_.ours(notice->terminal)) tell("notice", 0, notice->text);
     }
 }
 
@@ -156,6 +163,8 @@ Stream* ProbeTerminal::live() { return stream_ && stream_->rfb().ready() ? strea
 const Picture& ProbeTerminal::picture() const {
     return stream_ && stream_->rfb().complete() ? stream_->rfb().picture() : last_picture_;
 }
+
+void ProbeTerminal::take_back() { attachment_.take_back(now()); }
 
 void ProbeTerminal::detach() {
     if (link_) link_->send(TerminalDetach{attachment_.terminal()});

@@ -20,7 +20,7 @@ namespace understudy::client {
 
 /// Something the terminal saw. `area` is of an "update"; `text` explains.
 struct Seen {
-    std::string event;  ///< link_up, link_down, redirect, stale, waiting, refused, connected, picture, update, lost, unreachable, clipboard
+    std::string event;  ///< link_up, link_down, redirect, stale, waiting, refused, connected, picture, update, lost, unreachable, clipboard, taken, notice
     Instant when;
     Epoch epoch = 0;
     IncidentId incident;
@@ -50,6 +50,9 @@ public:
     [[nodiscard]] bool has_picture() const { return picture_epoch_ != 0; }
     [[nodiscard]] Epoch picture_epoch() const { return picture_epoch_; }
     [[nodiscard]] Epoch accepted() const { return attachment_.accepted(); }
+
+    /// Asks for the desktop that another place has taken.
+    void take_back();
 
     /// Says goodbye to the manager.
     void detach();

@@ -18,6 +18,12 @@ enum class Separation : std::uint8_t {
     domain = 2,    ///< never the same host; another failure domain wherever there are enough
 };
 
+/// What happens when somebody attaches to a terminal that is in use at another place.
+enum class SecondAttach : std::uint8_t {
+    take_over = 0,  ///< the newest place gets the desktop, the other one is told
+    refuse = 1,     ///< the first place keeps it and is told; the newcomer is told to wait
+};
+
 enum class NodeKind : std::uint8_t { instance = 0, enrolled = 1 };
 enum class Role : std::uint8_t { none = 0, execution = 1, presentation = 2 };
 
@@ -91,8 +97,9 @@ struct ProfileRecord {
     std::uint32_t width = 1280;
     std::uint32_t height = 800;
     std::uint64_t keep_detached_ms = 12ull * 3600 * 1000;
+    SecondAttach second_attach = SecondAttach::take_over;
     UNDERSTUDY_FIELDS(ProfileRecord, name, flavour, applications, presentation_backups, execution_backups,
-                      separation, width, height, keep_detached_ms)
+                      separation, width, height, keep_detached_ms, second_attach)
 };
 
 struct NodeRecord {

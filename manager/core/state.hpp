@@ -98,6 +98,7 @@ struct Need {
 
 struct TerminalLive {
     ClientId client;            ///< the connected terminal program
+    ClientId turned_away;       ///< the last one that wanted it meanwhile; told of once
     std::string lacks;          ///< what no machine is free for, in words ("your desktop"); empty: nothing
     std::string waiting;        ///< why it is not served, for people
     std::string told_waiting;   ///< the last such text told to `client`

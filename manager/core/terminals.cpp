@@ -34,6 +34,17 @@ void detach(State& state, TerminalId id) {
     on_terminal_timer(state, id);
 }
 
+/// Both places are told; the one that has the desktop only once about each newcomer, who goes on asking.
+void turn_away(State& state, TerminalId id, ClientId newcomer) {
+    const std::string& name = state.terminals.at(id).name;
+    refuse(state, newcomer, ErrorCode::refused,
+           "terminal '" + name + "' is in use at another place; it will open here once it is left there");
+    TerminalLive& live = state.terminal_live[id];
+    if (live.turned_away == newcomer) return;
+    live.turned_away = newcomer;
+    act_now(state, SendToClient{live.client, TerminalNotice{id, "Somebody tried to open this desktop at another place and was refused."}});
+}
+
 void attach(State& state, ClientId client, const TerminalAttach& request) {
     const auto name = state.terminal_names.find(request.terminal);
     if (name == state.terminal_names.end()) {
@@ -49,14 +60,19 @@ void attach(State& state, ClientId client, const TerminalAttach& request) {
         if (state.terminals.at(id).state == TerminalState::defined) return;  // nothing new is promised
     }
     if (live.client && live.client != client) {
+        if (profile_of(state, state.terminals.at(id)).second_attach == SecondAttach::refuse) {
+            turn_away(state, id, client);
+            return;
+        }
         state.clients.erase(live.client);
-        refuse(state, live.client, ErrorCode::refused, "this terminal was taken over from another place");
+        act_now(state, SendToClient{live.client, TerminalTaken{id, "this desktop was opened at another place"}});
     }
     if (const auto other = state.clients.find(client); other != state.clients.end() && other->second != id) {
         state.terminal_live[other->second].client = {};
         detach(state, other->second);
     }
     live.client = client;
+    live.turned_away = {};
     live.told_epoch = 0;
     live.told_waiting.clear();
     state.clients[client] = id;

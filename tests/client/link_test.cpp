@@ -181,3 +181,22 @@ TEST_CASE("attachment: what is seen carries the incident of its own epoch only")
     CHECK(std::get<TerminalSeen>(*attachment.seen("picture", 4)).incident == IncidentId(40));
     CHECK(std::get<TerminalSeen>(*attachment.seen("lost", 3)).incident == IncidentId());
 }
+
+TEST_CASE("attachment: a terminal that was opened elsewhere is silent until its person wants it back") {
+    Attachment attachment = attached();
+    static_cast<void>(attachment.take(redirect(2), at(0s)));
+    CHECK(attachment.take(TerminalTaken{TerminalId(8), "not ours"}, at(1s)) == Attachment::Taken::not_ours);
+    CHECK(attachment.take(TerminalTaken{TerminalId(7), "opened at another place"}, at(1s)) == Attachment::Taken::elsewhere);
+    CHECK(attachment.reason() == "opened at another place");
+    attachment.stream_lost(at(2s));
+    attachment.link_down();
+    attachment.link_up(at(3s));
+    CHECK(attachment.due(at(1000s)).empty());
+    CHECK(attachment.next_wake() == kNever);
+    CHECK(attachment.take(redirect(3), at(4s)) == Attachment::Taken::not_ours);
+    CHECK_FALSE(attachment.seen("picture", 2));
+    attachment.take_back(at(1001s));
+    CHECK(attachment.due(at(1001s)).size() == 1);
+    CHECK(attachment.take(redirect(2), at(1002s)) == Attachment::Taken::refreshed);
+    CHECK_FALSE(attachment.elsewhere());
+}

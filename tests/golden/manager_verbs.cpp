@@ -138,6 +138,7 @@ void ManagerStage::define_profile(const Statement& statement) {
     const std::string separation = statement.option("separation", "host");
     profile.separation = separation == "domain" ? Separation::domain : separation == "instance" ? Separation::instance : Separation::host;
     profile.keep_detached_ms = static_cast<std::uint64_t>(to_ms(statement.duration("keep", std::chrono::hours(12))));
+    if (statement.option("second", "take-over") == "refuse") profile.second_attach = SecondAttach::refuse;
     intend(DefineProfile{profile}, statement);
 }
 

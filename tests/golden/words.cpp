@@ -209,6 +209,8 @@ struct MessageTeller {
     std::string operator()(const TerminalRefused& refused) const {
         return std::string("refused (") + to_string(static_cast<ErrorCode>(refused.code)) + ") \"" + refused.reason + "\"";
     }
+    std::string operator()(const TerminalTaken& taken) const { return "taken \"" + taken.reason + "\""; }
+    std::string operator()(const TerminalNotice& notice) const { return "notice \"" + notice.text + "\""; }
     std::string operator()(const AdminReply& reply) const {
         return std::string("reply ") + (reply.code == 0 ? "done" : to_string(static_cast<ErrorCode>(reply.code))) + " \"" + reply.text + "\"";
     }

@@ -92,6 +92,9 @@ void SimClient::receive(ClientId to, const Bytes& bytes) {
     } else if (const auto* waiting = std::get_if<TerminalWaiting>(&envelope->message)) {
         last_reason_ = waiting->reason;
         if (waiting->reason.empty()) throw Violation{Exit::liveness, "L5", name_ + " is told to wait without a reason"};
+    } else if (std::holds_alternative<TerminalTaken>(envelope->message)) {
+        // Every terminal of the simulation is alone with its name.
+        throw Violation{Exit::liveness, "L5", name_ + " is told that another place has its desktop"};
     } else if (const auto* refused = std::get_if<TerminalRefused>(&envelope->message)) {
         last_reason_ = refused->reason;
         connected_ = false;

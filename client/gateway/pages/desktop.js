@@ -121,6 +121,12 @@ export class Desktop extends EventTarget {
     this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
   }
 
+  // Nothing is shown here any more until goTo() is called again: the picture stays, the connection goes.
+  rest() {
+    clearTimeout(this.timer);
+    this.drop();
+  }
+
   focus() { this.current?.rfb.focus(); }
   paste(text) { this.current?.rfb.clipboardPasteFrom(text); }
   controlAltDelete() { this.current?.rfb.sendCtrlAltDel(); }

@@ -10,16 +10,27 @@ const at = (id) => document.getElementById(id);
 const stage = at("stage");
 const line = at("line");
 const terminal = decodeURIComponent(location.pathname.slice("/terminal/".length));
+
+// Tells this tab apart from others that show the same terminal: the manager decides between places. It stays
+// the same when the page is loaded again.
+const place = (() => {
+  try {
+    const kept = sessionStorage.getItem("place") ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
+    sessionStorage.setItem("place", kept);
+    return kept;
+  } catch { return String(Math.random()).slice(2); }
+})();
 const base = `${location.origin.replace(/^http/, "ws")}/api/v1/terminals/${encodeURIComponent(terminal)}`;
 
 const desktop = new Desktop({
-  screen: at("screen"), overlay: at("last"), address: (epoch) => `${base}/stream?epoch=${epoch}`,
+  screen: at("screen"), overlay: at("last"), address: (epoch) => `${base}/stream?epoch=${epoch}&place=${place}`,
 });
 
 // What is known; the line is made from it.
-const known = { gateway: true, manager: true, waiting: "", refused: "", moving: false };
+const known = { gateway: true, manager: true, waiting: "", refused: "", elsewhere: false, moving: false };
 
 function lineText() {
+  if (known.elsewhere) return "This desktop is open at another place now. Press Enter or click to have it here.";
   if (known.refused) return `This terminal cannot be served: ${known.refused}`;
   if (!known.gateway) return "The gateway does not answer. Trying again…";
   if (known.waiting) return `${desktop.everPictured ? "Your desktop will be back as soon as possible" : "Getting your desktop ready"}: ${known.waiting}`;
@@ -33,7 +44,7 @@ function show() {
   stage.dataset.state = state;
   stage.dataset.epoch = desktop.epoch;
   at("dot").setAttribute("aria-label", state === "live" ? "connected" : "connecting");
-  line.classList.toggle("final", Boolean(known.refused));
+  line.classList.toggle("final", Boolean(known.refused) || known.elsewhere);
   const text = state === "live" ? "" : lineText();
   if (line.textContent !== text) line.textContent = text;
 }
@@ -47,17 +58,20 @@ let failures = 0;
 const handlers = {
   redirect({ epoch }) {
     known.waiting = known.refused = "";
+    known.elsewhere = false;
     // Set before the old picture is held, so that the line says the right thing at once.
     if (epoch > desktop.epoch && desktop.everPictured) known.moving = true;
     desktop.goTo(epoch);
   },
   waiting({ text }) { known.refused = ""; known.waiting = text; },
-  refused({ text }) { known.refused = text; },
+  refused({ text }) { known.refused = text; known.elsewhere = false; },
+  elsewhere() { known.elsewhere = true; known.moving = false; desktop.rest(); },
+  notice({ text }) { showNotice(text); },
   manager({ connected }) { known.manager = connected; },
 };
 
 function listen() {
-  socket = new WebSocket(`${base}/events`);
+  socket = new WebSocket(`${base}/events?place=${place}`);
   socket.onopen = () => { retryMs = FIRST_RETRY_MS; failures = 0; known.gateway = true; show(); };
   socket.onmessage = ({ data }) => {
     const event = JSON.parse(data);
@@ -73,6 +87,34 @@ function listen() {
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
   };
 }
+
+// What an administrator says to the person. It stays until somebody has been there to read it.
+const NOTICE_AT_LEAST_MS = 8000;
+let noticeSince = 0;
+function showNotice(text) {
+  at("notice").textContent = text;
+  noticeSince = performance.now();
+}
+function somebodyIsThere() {
+  if (at("notice").textContent && performance.now() - noticeSince > NOTICE_AT_LEAST_MS) at("notice").textContent = "";
+}
+
+// The person wants the desktop that another place has.
+function takeBack() {
+  if (!known.elsewhere || socket?.readyState !== WebSocket.OPEN) return;
+  known.elsewhere = false;
+  known.waiting = "";
+  socket.send(JSON.stringify({ back: true }));
+  show();
+}
+addEventListener("keydown", (event) => {
+  somebodyIsThere();
+  if (event.key === "Enter" && known.elsewhere && !event.target.closest?.("#bar, #clipboard")) takeBack();
+}, { capture: true });
+addEventListener("pointerdown", (event) => {
+  somebodyIsThere();
+  if (!event.target.closest?.("#bar, #clipboard")) takeBack();
+}, { capture: true });
 
 // A browser does not tell a page why a WebSocket was refused.
 async function logInAgainIfNeeded() {

@@ -203,6 +203,8 @@ class Parser {
         profile.width = table.number("width", 320, 7680, profile.width);
         profile.height = table.number("height", 200, 4320, profile.height);
         profile.keep_detached_ms = table.long_number("keep_detached_ms", 0, 365ull * kDayMs, profile.keep_detached_ms);
+        profile.second_attach = table.choice<SecondAttach>(
+            "second_attach", {{"take-over", SecondAttach::take_over}, {"refuse", SecondAttach::refuse}}, profile.second_attach);
         table.each("application", [&](const toml::table& application) { read_application(application, profile); });
         if (profile.applications.empty()) table.complain("application", "is missing: give at least one [[profile.application]]");
         table.finish();
