@@ -37,13 +37,14 @@ std::optional<std::uint32_t> take_character(std::string_view& text) {
     return code;
 }
 
-std::uint32_t keysym_of(std::uint32_t character) {
-    if (character == '\n' || character == '\r') return kReturn;
-    if (character == '\t') return kTab;
-    return character < 0x100 ? character : kUnicode | character;
-}
-
 }  // namespace
+
+std::uint32_t keysym_of(char32_t character) {
+    if (character == U'\n' || character == U'\r') return kReturn;
+    if (character == U'\t') return kTab;
+    const auto code = static_cast<std::uint32_t>(character);
+    return code < 0x100 ? code : kUnicode | code;
+}
 
 std::vector<std::uint32_t> keysyms_of(std::string_view text) {
     std::vector<std::uint32_t> keysyms;

@@ -38,6 +38,7 @@ const char* word_for(Separation separation) {
     return kWords[static_cast<int>(separation)];
 }
 const char* word_for(NodeKind kind) { return kind == NodeKind::instance ? "instance" : "enrolled"; }
+const char* word_for(SecondAttach policy) { return policy == SecondAttach::refuse ? "refuse" : "take over"; }
 const char* word_for(Ending ending) {
     constexpr const char* kWords[] = {"", "closed", "crashed"};
     return kWords[static_cast<int>(ending)];

@@ -9,13 +9,13 @@
 
 #include <random>
 
-#include "nodes/presentation/window/link.hpp"
+#include "viewer/link.hpp"
 #include "tests/presentation/recording_session.hpp"
 #include "tests/presentation/rig.hpp"
 
 using namespace rig;
 using namespace understudy;
-using namespace understudy::window;
+using namespace understudy::viewer;
 
 namespace {
 

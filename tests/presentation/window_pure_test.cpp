@@ -4,10 +4,10 @@
 #include <catch2/catch.hpp>
 
 #include "nodes/presentation/window/commands.hpp"
-#include "nodes/presentation/window/coverage.hpp"
-#include "nodes/presentation/window/cut_text.hpp"
-#include "nodes/presentation/window/input.hpp"
-#include "nodes/presentation/window/view.hpp"
+#include "viewer/coverage.hpp"
+#include "viewer/cut_text.hpp"
+#include "viewer/input.hpp"
+#include "viewer/view.hpp"
 
 using namespace understudy;
 using namespace understudy::window;
@@ -144,6 +144,13 @@ TEST_CASE("view: a bigger picture is made smaller, a smaller one is put in the m
     CHECK(to_picture(shrunk, Size{800, 400}, Point{399, 399}) == Point{798, 399});
     const View centred = make_view(Size{100, 100}, Size{400, 300}, Fit::shrink);
     CHECK(centred == View{Rect{150, 100, 100, 100}, 1.0});
+}
+
+TEST_CASE("view: a picture that fills the window is made bigger as well, and keeps its shape") {
+    const View grown = make_view(Size{100, 50}, Size{400, 400}, Fit::fill);
+    CHECK(grown == View{Rect{0, 100, 400, 200}, 4.0});
+    CHECK(to_picture(grown, Size{100, 50}, Point{399, 299}) == Point{99, 49});
+    CHECK(make_view(Size{800, 400}, Size{400, 400}, Fit::fill) == make_view(Size{800, 400}, Size{400, 400}, Fit::shrink));
 }
 
 TEST_CASE("view: a changed part of a scaled picture covers every window pixel it can touch") {

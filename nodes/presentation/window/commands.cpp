@@ -61,7 +61,7 @@ Result<Command> parse_connect(const json& object) {
     if (!epoch) return tl::unexpected(epoch.error());
     ConnectCommand command;
     command.source = Source{std::move(*host), static_cast<std::uint16_t>(*port), std::move(*ticket),
-                            static_cast<Epoch>(*epoch)};
+                            static_cast<Epoch>(*epoch), Purpose::window};
     if (object.contains("mode")) {
         auto word = text_of(object, "mode");
         if (!word) return tl::unexpected(word.error());

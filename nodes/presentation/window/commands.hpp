@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "protocol/ids.hpp"
+#include "nodes/presentation/window/viewer_names.hpp"
 #include "protocol/result.hpp"
+#include "viewer/source.hpp"
 
 namespace understudy::window {
 
@@ -17,15 +19,6 @@ namespace understudy::window {
 enum class Mode {
     active,   ///< input, clipboard and size go to the session
     standby,  ///< the picture is shown, nothing is sent
-};
-
-/// Where the picture comes from: the door of an execution node and the right to pass it.
-struct Source {
-    std::string host;  ///< numeric IPv4 or IPv6 address
-    std::uint16_t port = 0;
-    std::string ticket;  ///< printable, without blanks, at most kMaxTicketBytes
-    Epoch epoch = 0;
-    bool operator==(const Source&) const = default;
 };
 
 /// `x`, `y`: outer corner of the frame; `width`, `height`: the picture area inside it. Pixels.
@@ -63,9 +56,7 @@ using Command = std::variant<ConnectCommand, WaitingCommand, ModeCommand, PlaceC
                              IconCommand, CloseCommand>;
 
 inline constexpr std::size_t kMaxCommandBytes = 256 * 1024;
-inline constexpr std::size_t kMaxTicketBytes = 900;
 inline constexpr std::size_t kMaxTextCharacters = 200;
-inline constexpr int kMaxSidePixels = 16384;
 
 /// Understands one line (without its newline).
 /// Errors: `invalid`, with what is wrong with which key.

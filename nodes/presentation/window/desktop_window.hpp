@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "nodes/presentation/window/commands.hpp"
-#include "nodes/presentation/window/link_types.hpp"
+#include "viewer/link_types.hpp"
 
 namespace understudy::window {
 

@@ -10,7 +10,8 @@
 #include <memory>
 #include <string>
 
-#include "nodes/presentation/window/link_types.hpp"
+#include "nodes/presentation/window/viewer_names.hpp"
+#include "viewer/link_types.hpp"
 
 namespace understudy::window {
 

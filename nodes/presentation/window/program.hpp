@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "nodes/presentation/window/desktop_window.hpp"
-#include "nodes/presentation/window/input.hpp"
-#include "nodes/presentation/window/link.hpp"
+#include "viewer/input.hpp"
+#include "viewer/link.hpp"
 #include "nodes/presentation/window/painter.hpp"
 #include "nodes/presentation/window/pipes.hpp"
 #include "nodes/presentation/window/selections.hpp"

@@ -8,7 +8,8 @@
 #include <array>
 #include <utility>
 
-#include "nodes/presentation/window/cut_text.hpp"
+#include "nodes/presentation/window/viewer_names.hpp"
+#include "viewer/cut_text.hpp"
 
 namespace understudy::window {
 namespace {

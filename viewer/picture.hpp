@@ -9,7 +9,7 @@
 
 #include "protocol/result.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 class Picture {
 public:
@@ -39,4 +39,4 @@ private:
     std::uint8_t* bytes_;
 };
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

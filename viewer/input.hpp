@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
-#include "nodes/presentation/window/link_types.hpp"
+#include "viewer/link_types.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 class KeyboardState {
 public:
@@ -46,4 +46,4 @@ private:
     Point at_;
 };
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

@@ -4,10 +4,10 @@
 
 #include <chrono>
 
-#include "nodes/presentation/window/commands.hpp"
+#include "viewer/source.hpp"
 #include "protocol/result.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 /// A file descriptor that closes itself.
 class OwnedFd {
@@ -34,4 +34,4 @@ inline constexpr std::size_t kMaxDoorLineBytes = 1024;
 /// Errors: `refused` with the door's own words; `unavailable` for everything else.
 [[nodiscard]] Result<OwnedFd> pass_door(const Source& source, int stop_fd);
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

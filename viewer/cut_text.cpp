@@ -1,12 +1,12 @@
 // Writing and reading of clipboard messages. Pure; any thread.
-#include "nodes/presentation/window/cut_text.hpp"
+#include "viewer/cut_text.hpp"
 
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
 
-namespace understudy::window {
+namespace understudy::viewer {
 namespace {
 
 constexpr std::uint8_t kClientCutText = 6;
@@ -173,4 +173,4 @@ std::string latin1_from_utf8(std::string_view utf8) {
     return out;
 }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

@@ -1,9 +1,9 @@
 // What is pressed. Pure; the window's thread.
-#include "nodes/presentation/window/input.hpp"
+#include "viewer/input.hpp"
 
 #include <algorithm>
 
-namespace understudy::window {
+namespace understudy::viewer {
 namespace {
 
 std::uint8_t bit_of(unsigned button) {
@@ -63,4 +63,4 @@ std::optional<PointerInput> PointerState::release_all() {
     return PointerInput{at_, 0};
 }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

@@ -1,5 +1,5 @@
 // The link's thread and its two queues.
-#include "nodes/presentation/window/link.hpp"
+#include "viewer/link.hpp"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -12,7 +12,7 @@
 #include <csignal>
 #include <cstring>
 
-namespace understudy::window {
+namespace understudy::viewer {
 namespace {
 
 void signal_eventfd(int fd) {
@@ -225,4 +225,4 @@ void Link::pause_before_retry() {
     pause_ = std::min(pause_ * 2, kLongestRetryPause);
 }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

@@ -1,7 +1,7 @@
 // Where the session's picture lies in the window, and which point of it the pointer is on. Pure; any thread.
 #pragma once
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 struct Rect {
     int x = 0;
@@ -25,12 +25,13 @@ struct Point {
 enum class Fit {
     follow,  ///< the session is expected to take the window's size in a moment: pixel for pixel from the corner
     shrink,  ///< it will not: in the middle, made smaller when it is bigger than the window
+    fill,    ///< in the middle, made smaller or bigger so that it fills the window as far as its shape allows
 };
 
 /// `target`: where the whole picture goes, in window pixels.
 struct View {
     Rect target;
-    double scale = 1.0;  ///< window pixels per picture pixel, at most 1
+    double scale = 1.0;  ///< window pixels per picture pixel
     bool operator==(const View&) const = default;
     [[nodiscard]] bool is_exact() const { return scale == 1.0; }
 };
@@ -49,4 +50,4 @@ struct Size {
 /// The picture's point under a point of the window, clamped to the picture.
 [[nodiscard]] Point to_picture(const View& view, Size picture, Point in_window);
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

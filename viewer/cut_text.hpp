@@ -11,7 +11,7 @@
 
 #include "protocol/result.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 /// Number of the pseudo-encoding with which a client says that it knows the extended form.
 inline constexpr std::int32_t kExtendedClipboardEncoding = static_cast<std::int32_t>(0xC0A1E5CEU);
@@ -52,4 +52,4 @@ struct ClipboardMessage {
 /// UTF-8 as Latin-1; what doesn't fit (or isn't UTF-8) becomes '?'.
 [[nodiscard]] std::string latin1_from_utf8(std::string_view utf8);
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

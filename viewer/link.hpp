@@ -12,11 +12,11 @@
 #include <string>
 #include <thread>
 
-#include "nodes/presentation/window/commands.hpp"
-#include "nodes/presentation/window/door.hpp"
-#include "nodes/presentation/window/rfb_session.hpp"
+#include "viewer/source.hpp"
+#include "viewer/door.hpp"
+#include "viewer/rfb_session.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 /// Pauses between attempts to connect.
 inline constexpr std::chrono::milliseconds kFirstRetryPause{50};
@@ -96,4 +96,4 @@ private:
     std::thread thread_;  ///< last: starts when everything else is there
 };
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

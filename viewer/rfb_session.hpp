@@ -6,12 +6,12 @@
 #include <memory>
 #include <string>
 
-#include "nodes/presentation/window/door.hpp"
-#include "nodes/presentation/window/link_types.hpp"
+#include "viewer/door.hpp"
+#include "viewer/link_types.hpp"
 
 struct _rfbClient;
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 class RfbSession {
 public:
@@ -66,4 +66,4 @@ private:
     std::string offered_text_;
 };
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

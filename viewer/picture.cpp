@@ -1,5 +1,5 @@
 // Shared memory for pixels. Created by the link's thread, destroyed by whoever lets go last.
-#include "nodes/presentation/window/picture.hpp"
+#include "viewer/picture.hpp"
 
 #include <sys/ipc.h>
 #include <sys/shm.h>
@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "nodes/presentation/window/commands.hpp"
+#include "viewer/source.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 Result<std::shared_ptr<Picture>> Picture::create(int width, int height) {
     if (width < 1 || height < 1 || width > kMaxSidePixels || height > kMaxSidePixels) {
@@ -36,4 +36,4 @@ Picture::Picture(int width, int height, int id, std::uint8_t* bytes)
 
 Picture::~Picture() { shmdt(bytes_); }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

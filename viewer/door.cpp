@@ -1,5 +1,5 @@
 // Connecting to a door. No state; runs in the link's thread.
-#include "nodes/presentation/window/door.hpp"
+#include "viewer/door.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,7 +13,7 @@
 #include <cstring>
 #include <utility>
 
-namespace understudy::window {
+namespace understudy::viewer {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -149,7 +149,9 @@ Result<OwnedFd> pass_door(const Source& source, int stop_fd) {
     const auto deadline = Clock::now() + kDoorTimeout;
     auto fd = connect_tcp(source, stop_fd, deadline);
     if (!fd) return fd;
-    auto written = write_line(fd->get(), "UNDERSTUDY/1 window " + source.ticket + "\n", stop_fd, deadline);
+    const std::string greeting =
+        std::string("UNDERSTUDY/1 ") + (source.purpose == Purpose::desktop ? "desktop " : "window ") + source.ticket + "\n";
+    auto written = write_line(fd->get(), greeting, stop_fd, deadline);
     if (!written) return tl::unexpected(written.error());
     auto answer = read_line(fd->get(), stop_fd, deadline);
     if (!answer) return tl::unexpected(answer.error());
@@ -161,4 +163,4 @@ Result<OwnedFd> pass_door(const Source& source, int stop_fd) {
     return failure(ErrorCode::unavailable, "what answers there is not a door");
 }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

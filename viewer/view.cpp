@@ -1,10 +1,10 @@
 // Geometry of the picture in the window. Pure; any thread.
-#include "nodes/presentation/window/view.hpp"
+#include "viewer/view.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 Rect intersection(const Rect& a, const Rect& b) {
     const int left = std::max(a.x, b.x);
@@ -19,8 +19,9 @@ View make_view(Size picture, Size window, Fit fit) {
     if (fit == Fit::follow || picture.width <= 0 || picture.height <= 0) {
         return View{Rect{0, 0, picture.width, picture.height}, 1.0};
     }
-    const double scale = std::min({1.0, static_cast<double>(window.width) / picture.width,
-                                   static_cast<double>(window.height) / picture.height});
+    const double fitting = std::min(static_cast<double>(window.width) / picture.width,
+                                    static_cast<double>(window.height) / picture.height);
+    const double scale = fit == Fit::shrink ? std::min(1.0, fitting) : fitting;
     const int width = std::max(1, static_cast<int>(std::lround(picture.width * scale)));
     const int height = std::max(1, static_cast<int>(std::lround(picture.height * scale)));
     return View{Rect{(window.width - width) / 2, (window.height - height) / 2, width, height}, scale};
@@ -45,4 +46,4 @@ Point to_picture(const View& view, Size picture, Point in_window) {
                  std::clamp(static_cast<int>(std::floor(y)), 0, last_y)};
 }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "nodes/presentation/window/view.hpp"
+#include "viewer/view.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 class Coverage {
 public:
@@ -23,4 +23,4 @@ private:
     std::vector<std::uint8_t> seen_;  ///< one byte per pixel; empty when complete
 };
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

@@ -1,9 +1,9 @@
 // A map of the pixels that have arrived. It exists only until the first complete picture.
-#include "nodes/presentation/window/coverage.hpp"
+#include "viewer/coverage.hpp"
 
 #include <algorithm>
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 void Coverage::reset(Size size) {
     size_ = size;
@@ -22,4 +22,4 @@ void Coverage::add(const Rect& part) {
     if (is_complete()) std::vector<std::uint8_t>().swap(seen_);
 }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

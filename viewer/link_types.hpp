@@ -8,10 +8,10 @@
 #include <variant>
 #include <vector>
 
-#include "nodes/presentation/window/picture.hpp"
-#include "nodes/presentation/window/view.hpp"
+#include "viewer/picture.hpp"
+#include "viewer/view.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 
 // Towards the session.
 
@@ -65,4 +65,4 @@ struct PictureChange {
     std::vector<Rect> parts;
 };
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer

@@ -1,5 +1,5 @@
 // libvncclient behind a narrow door. Runs in the link's thread.
-#include "nodes/presentation/window/rfb_session.hpp"
+#include "viewer/rfb_session.hpp"
 
 #include <fcntl.h>
 #include <rfb/rfbclient.h>
@@ -13,10 +13,10 @@
 #include <cstring>
 #include <mutex>
 
-#include "nodes/presentation/window/coverage.hpp"
-#include "nodes/presentation/window/cut_text.hpp"
+#include "viewer/coverage.hpp"
+#include "viewer/cut_text.hpp"
 
-namespace understudy::window {
+namespace understudy::viewer {
 namespace {
 
 constexpr std::uint8_t kServerCutText = 3;
@@ -321,4 +321,4 @@ Result<> RfbSession::probe() {
     return {};
 }
 
-}  // namespace understudy::window
+}  // namespace understudy::viewer
