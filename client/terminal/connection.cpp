@@ -214,6 +214,9 @@ void Connection::send(viewer::Outgoing outgoing) {
     if (desktop_ != nullptr && !known_.silent) desktop_->send(std::move(outgoing));
 }
 
-void Connection::picture_shown() { report("picture"); }
+void Connection::picture_shown() {
+    spdlog::info("the picture of epoch {} is on the screen", attachment_.accepted());
+    report("picture");
+}
 
 }  // namespace understudy::terminal

@@ -38,8 +38,11 @@ std::uint32_t window_flags(const Options& options) {
 Result<std::unique_ptr<Screen>> Screen::open(const Options& options) {
     std::unique_ptr<Screen> screen(new Screen);
     const std::string title = options.terminal + " – Understudy";
-    screen->window_ = SDL_CreateWindow(title.c_str(), SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
-                                       options.window_size.width, options.window_size.height, window_flags(options));
+    screen->window_size_ = options.window_size;
+    SDL_Rect place{SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, options.window_size.width, options.window_size.height};
+    // On a thin client nobody manages windows: what is to fill the screen has to have its size by itself.
+    if (options.appearance != Appearance::window) SDL_GetDisplayBounds(0, &place);
+    screen->window_ = SDL_CreateWindow(title.c_str(), place.x, place.y, place.w, place.h, window_flags(options));
     if (screen->window_ == nullptr) return sdl_failure("there is no window to be had");
     SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
     screen->renderer_ = SDL_CreateRenderer(screen->window_, -1, 0);
@@ -53,6 +56,7 @@ Result<std::unique_ptr<Screen>> Screen::open(const Options& options) {
         *lettering = std::move(*opened);
     }
     if (options.appearance == Appearance::kiosk) SDL_SetWindowKeyboardGrab(screen->window_, SDL_TRUE);
+    if (options.appearance != Appearance::window) SDL_SetWindowInputFocus(screen->window_);
     return screen;
 }
 
@@ -191,7 +195,9 @@ void Screen::use_waiting_shape() { use_cursor(SDL_CreateSystemCursor(SDL_SYSTEM_
 bool Screen::is_full_screen() const { return (SDL_GetWindowFlags(window_) & SDL_WINDOW_FULLSCREEN) != 0; }
 
 void Screen::toggle_full_screen() {
-    SDL_SetWindowFullscreen(window_, is_full_screen() ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
+    const bool leaves = is_full_screen();
+    SDL_SetWindowFullscreen(window_, leaves ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
+    if (leaves) SDL_SetWindowSize(window_, window_size_.width, window_size_.height);
     stale_ = true;
 }
 

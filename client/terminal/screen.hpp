@@ -68,6 +68,7 @@ private:
     std::unique_ptr<Lettering> line_lettering_;
     std::unique_ptr<Lettering> notice_lettering_;
     viewer::Size picture_size_;
+    viewer::Size window_size_;        ///< when it does not fill the screen
     const void* kept_from_ = nullptr;  ///< which picture the texture was filled from; compared, never used
     double wanted_scale_ = 0;
     Overlay overlay_;

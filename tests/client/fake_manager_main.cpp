@@ -3,6 +3,8 @@
 //   view FILE                  what "view" and "watch" answer from now on; watchers are told
 //   redirect EPOCH PORT        send all terminals to this door of 127.0.0.1
 //   waiting TEXT               tell all terminals to wait
+//   taken NAME                 tell that terminal that it was opened at another place
+//   notice TEXT                a line for the people at all terminals
 //   vanish | resume            the manager dies, and comes back
 #include <poll.h>
 #include <unistd.h>
@@ -35,6 +37,7 @@ struct Play {
 
     bool take(const test::Heard& heard) {
         if (const auto* attach = std::get_if<TerminalAttach>(&heard.message)) {
+            if (!terminals.contains(heard.from)) std::cout << "attached " << attach->terminal << std::endl;
             terminals[heard.from] = attach->terminal;
             tell_terminal(heard.from);
         } else if (const auto* seen = std::get_if<TerminalSeen>(&heard.message)) {
@@ -74,6 +77,16 @@ struct Play {
             std::getline(words, waiting);
             redirect.reset();
             for (const auto& [to, name] : terminals) tell_terminal(to);
+        } else if (verb == "taken") {
+            std::string wanted;
+            words >> wanted;
+            for (const auto& [to, name] : terminals) {
+                if (name == wanted) manager.send(to, TerminalTaken{TerminalId(1), "this desktop was opened at another place"});
+            }
+        } else if (verb == "notice") {
+            std::string text;
+            std::getline(words >> std::ws, text);
+            for (const auto& [to, name] : terminals) manager.send(to, TerminalNotice{TerminalId(1), text});
         } else if (verb == "vanish") {
             manager.vanish();
         } else if (verb == "resume") {

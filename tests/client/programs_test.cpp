@@ -499,6 +499,32 @@ TEST_CASE("gateway: each terminal has a connection of its own, so that no page g
     CHECK(gateway.event(one, "waiting") == Json{{"event", "waiting"}, {"text", "no room"}, {"retry_ms", 700}});
 }
 
+TEST_CASE("gateway: a page whose desktop was opened elsewhere is told, loses its stream, and gets it back by asking") {
+    Scene scene;
+    FakeDoor door(FakeDoor::Behind::echo);
+    scene.doors = {&door};
+    scene.redirect = redirect_to(3, door);
+    Gateway gateway(scene);
+    WebClient events = gateway.open("/api/v1/terminals/demo/events?place=here");
+    WebClient stream = gateway.open("/api/v1/terminals/demo/stream?place=here");
+    CHECK(gateway.message(stream) == "welcome");
+    const std::string here = scene.terminal_connection;
+    WebClient other = gateway.open("/api/v1/terminals/demo/events?place=there");
+    REQUIRE(scene.until([&] { return scene.terminal_connection != here; }));
+    scene.manager.send(here, TerminalTaken{TerminalId(7), "opened at another place"});
+    CHECK(gateway.event(events, "elsewhere")["text"] == "opened at another place");
+    CHECK(scene.until([&] {
+        static_cast<void>(stream.message());
+        return stream.closed_with == 4002;
+    }));
+    events.send_text(R"({"back":true})");
+    CHECK(gateway.event(events, "redirect")["epoch"] == 3);
+    WebClient again = gateway.open("/api/v1/terminals/demo/stream?place=here");
+    CHECK(gateway.message(again) == "welcome");
+    scene.manager.send(scene.terminal_connection, TerminalNotice{TerminalId(7), "Maintenance at noon"});
+    CHECK(gateway.event(events, "notice")["text"] == "Maintenance at noon");
+}
+
 // ------------------------------------------------------------------ probe
 
 TEST_CASE("probe: follows a redirect to its picture and reports it with times that only rise") {
@@ -560,4 +586,21 @@ TEST_CASE("probe: a wait that does not come true says so in time") {
     const auto answer = probe.next("answer", "wait");
     CHECK(answer["ok"] == false);
     CHECK(answer["id"] == "w");
+}
+
+TEST_CASE("probe: tells that its desktop was opened elsewhere, stays away, and takes it back when told to") {
+    Scene scene;
+    FakeDoor door(FakeDoor::Behind::desktop, 0x010203);
+    scene.doors = {&door};
+    scene.redirect = redirect_to(1, door);
+    Probe probe(scene);
+    static_cast<void>(probe.next("event", "picture"));
+    scene.manager.send(scene.terminal_connection, TerminalNotice{TerminalId(7), "hello"});
+    CHECK(probe.next("event", "notice")["text"] == "hello");
+    scene.manager.send(scene.terminal_connection, TerminalTaken{TerminalId(7), "opened at another place"});
+    CHECK(probe.next("event", "taken")["text"] == "opened at another place");
+    CHECK(scene.until([&] { return door.open_streams() == 0; }));
+    probe.program.say(R"({"do":"take_back"})");
+    CHECK(probe.next("answer", "take_back")["ok"] == true);
+    CHECK(probe.next("event", "picture")["epoch"] == 1);
 }

@@ -121,6 +121,13 @@ export class Desktop extends EventTarget {
     this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
   }
 
+  // Connects afresh: the present connection may be dead without knowing it.
+  renew() {
+    if (this.epoch === 0) return;
+    this.retryMs = FIRST_RETRY_MS;
+    this.connect();
+  }
+
   // Nothing is shown here any more until goTo() is called again: the picture stays, the connection goes.
   rest() {
     clearTimeout(this.timer);

@@ -70,23 +70,49 @@ const handlers = {
   manager({ connected }) { known.manager = connected; },
 };
 
+let retryTimer = null;
 function listen() {
-  socket = new WebSocket(`${base}/events?place=${place}`);
-  socket.onopen = () => { retryMs = FIRST_RETRY_MS; failures = 0; known.gateway = true; show(); };
-  socket.onmessage = ({ data }) => {
+  clearTimeout(retryTimer);
+  const mine = new WebSocket(`${base}/events?place=${place}`);
+  socket = mine;
+  mine.onopen = () => { if (socket === mine) { retryMs = FIRST_RETRY_MS; failures = 0; known.gateway = true; show(); } };
+  mine.onmessage = ({ data }) => {
+    if (socket !== mine) return;
     const event = JSON.parse(data);
     handlers[event.event]?.(event);
     show();
   };
-  socket.onclose = () => {
+  mine.onclose = () => {
+    if (socket !== mine) return;
     known.gateway = false;
     failures += 1;
     show();
     if (failures % 5 === 3) logInAgainIfNeeded();
-    setTimeout(listen, retryMs);
+    retryTimer = setTimeout(listen, retryMs);
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
   };
 }
+
+// A computer that slept, or changed its network, comes back with connections that are dead and do not know it.
+const BEAT_MS = 5000;
+const SLEPT_MS = 30000;
+let lastBeat = Date.now();
+function awake() {
+  lastBeat = Date.now();
+  const old = socket;
+  retryMs = FIRST_RETRY_MS;
+  logInAgainIfNeeded();
+  listen();
+  old?.close();
+  if (!known.elsewhere) desktop.renew();
+}
+setInterval(() => {
+  const slept = Date.now() - lastBeat > SLEPT_MS;
+  lastBeat = Date.now();
+  if (slept) awake();
+}, BEAT_MS);
+addEventListener("online", awake);
+addEventListener("pageshow", (event) => { if (event.persisted) awake(); });
 
 // What an administrator says to the person. It stays until somebody has been there to read it.
 const NOTICE_AT_LEAST_MS = 8000;
@@ -109,6 +135,12 @@ function takeBack() {
 }
 addEventListener("keydown", (event) => {
   somebodyIsThere();
+  if (event.code === "KeyB" && event.ctrlKey && event.altKey && event.shiftKey) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    openBar();
+    return;
+  }
   if (event.key === "Enter" && known.elsewhere && !event.target.closest?.("#bar, #clipboard")) takeBack();
 }, { capture: true });
 addEventListener("pointerdown", (event) => {
@@ -135,6 +167,22 @@ desktop.addEventListener("held", show);
 
 // ------------------------------------------------------------------ the bar
 
+// Keys belong to the desktop, so one combination leads out of it: Ctrl+Alt+Shift+B, and Escape back.
+function openBar() {
+  // The picture's keyboard lets go of what is held, as when the window loses the focus: Ctrl must not stay down there.
+  dispatchEvent(new Event("blur"));
+  at("bar").classList.add("open");
+  at("full").focus();
+}
+function closeBar() {
+  at("bar").classList.remove("open");
+  desktop.focus();
+}
+at("bar").addEventListener("keydown", (event) => { if (event.key === "Escape") closeBar(); });
+at("bar").addEventListener("focusout", ({ relatedTarget }) => {
+  if (!at("bar").contains(relatedTarget) && at("clipboard").hidden) at("bar").classList.remove("open");
+});
+
 at("full").addEventListener("click", async () => {
   if (document.fullscreenElement) return document.exitFullscreen();
   await document.documentElement.requestFullscreen().catch(() => {});
@@ -157,7 +205,31 @@ at("clip").addEventListener("click", () => openClipboard(at("clipboard").hidden)
 at("clip-close").addEventListener("click", () => openClipboard(false));
 at("clip-send").addEventListener("click", () => { desktop.paste(at("clip-text").value); openClipboard(false); });
 at("clipboard").addEventListener("keydown", (event) => { if (event.key === "Escape") openClipboard(false); });
+
+// From this computer to the desktop without the panel: where the browser has been allowed to, whenever the page gets
+// the focus. The panel's first button is where a browser asks for that.
+let shared = "";
+async function offerClipboard() {
+  try {
+    const text = await navigator.clipboard.readText();
+    if (text && text !== shared) { shared = text; desktop.paste(text); }
+    return true;
+  } catch { return false; }
+}
+async function offerClipboardIfAllowed() {
+  const permission = await navigator.permissions?.query({ name: "clipboard-read" }).catch(() => null);
+  at("clip-join").hidden = permission?.state === "granted" || !navigator.clipboard?.readText;
+  if (permission?.state === "granted" && document.hasFocus()) await offerClipboard();
+}
+addEventListener("focus", offerClipboardIfAllowed);
+desktop.addEventListener("picture", () => { shared = ""; offerClipboardIfAllowed(); });
+at("clip-join").addEventListener("click", async () => {
+  if (await offerClipboard()) return openClipboard(false);
+  at("clip-text").placeholder = "The browser does not allow it. Paste the text here instead.";
+  at("clip-text").focus();
+});
 desktop.addEventListener("clipboard", ({ detail }) => {
+  shared = detail.text;
   at("clip-text").value = detail.text;
   // Works where the browser allows it without asking; else the text waits in the panel.
   if (document.hasFocus()) navigator.clipboard?.writeText(detail.text).catch(() => {});

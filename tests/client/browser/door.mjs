@@ -67,7 +67,7 @@ class Guest {
     if (!message) return false;
     if (type === 0) this.shifts = [message[14], message[15], message[16]];
     if (type === 3 && message[1] === 0) { this.owed = true; this.paint(); }
-    if (type === 4 && message[1] === 1) this.door.keys.push(message.readUInt32BE(4));
+    if (type === 4) (message[1] === 1 ? this.door.keys : this.door.released).push(message.readUInt32BE(4));
     return true;
   }
 
@@ -95,7 +95,7 @@ export class Door {
   static async open(colour) {
     const door = new Door();
     Door.all.push(door);
-    Object.assign(door, { colour, withheld: false, greetings: [], keys: [], guests: new Set() });
+    Object.assign(door, { colour, withheld: false, greetings: [], keys: [], released: [], guests: new Set() });
     door.server = net.createServer((socket) => door.guests.add(new Guest(door, socket)));
     await new Promise((resolve) => door.server.listen(0, "127.0.0.1", resolve));
     door.port = door.server.address().port;

@@ -1,7 +1,7 @@
 // What every browser test needs: a manager that is played, a gateway, and a browser that complains about
 // errors and violations of the content policy.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import os from "node:os";
@@ -9,7 +9,10 @@ import path from "node:path";
 
 const { UNDERSTUDY_BUILD: build, UNDERSTUDY_MODULES: modules } = process.env;
 if (!build || !modules) throw new Error("start these tests with tests/client/browser/run BUILD-FOLDER");
-const puppeteer = createRequire(path.join(modules, "package.json"))("puppeteer-core");
+const needed = createRequire(path.join(modules, "package.json"));
+const puppeteer = needed("puppeteer-core");
+const axe = needed("axe-core");
+const PICTURES = path.join(build, "..", "browser");
 const KEY = "a-key-for-browser-tests";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
@@ -53,13 +56,39 @@ export class Scene {
     scene.manager = new Child(path.join(build, "tests/client/fake-manager"), []);
     await scene.manager.line(/^# ready/);
     const configuration = path.join(scene.folder, "gateway.toml");
-    const link = scene.manager.lines.filter((line) => !line.startsWith("#")).join("\n");
-    writeFileSync(configuration, `${link}\n[gateway]\nport = 0\naccess_key = "${KEY}"\n`);
-    scene.gateway = new Child(path.join(build, "client/gateway/understudy-gateway"), ["--config", configuration]);
-    scene.address = (await scene.gateway.line(/^listening on/)).replace("listening on ", "");
+    scene.link = scene.manager.lines.filter((line) => !line.startsWith("#")).join("\n");
+    await scene.startGateway(0);
     scene.browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", headless: true, args: FLAGS, userDataDir: path.join(scene.folder, "profile") });
     scene.problems = [];
     return scene;
+  }
+
+  async startGateway(port, key = KEY) {
+    const configuration = path.join(this.folder, "gateway.toml");
+    writeFileSync(configuration, `${this.link}\n[gateway]\nport = ${port}\naccess_key = "${key}"\n`);
+    this.gateway = new Child(path.join(build, "client/gateway/understudy-gateway"), ["--config", configuration]);
+    this.address = (await this.gateway.line(/^listening on/)).replace("listening on ", "");
+  }
+
+  // The gateway dies and comes back at the same address; with another key every login has expired.
+  async restartGateway(key = KEY) {
+    const { port } = new URL(this.address);
+    await this.gateway.end();
+    await this.startGateway(Number(port), key);
+  }
+
+  // Findings of axe-core that keep somebody from using the page.
+  async findings(page) {
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() => axe.run());
+    return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  }
+
+  // Kept for people to look at: build/browser/NAME.png
+  async picture(page, name) {
+    mkdirSync(PICTURES, { recursive: true });
+    await page.screenshot({ path: path.join(PICTURES, `${name}.png`) });
   }
 
   // A page that is logged in; errors of its scripts and policy violations are collected.

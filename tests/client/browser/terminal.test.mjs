@@ -103,6 +103,119 @@ test("the death of the manager cuts nobody's picture", async () => {
   door.close();
 });
 
+test("a terminal opened at a second place is left at the first, told so there, and comes back at Enter", async () => {
+  const door = await Door.open([20, 90, 110]);
+  const first = await opened("twice", 1, door);
+  scene.manager.say("taken twice");
+  await first.waitForFunction(() => document.getElementById("line").textContent.includes("open at another place now. Press Enter"));
+  assert.equal((await stage(first)).state, "held");
+  await until(() => door.guests.size === 0, "the stream ends");
+  await scene.picture(first, "terminal-elsewhere");
+  await first.keyboard.press("Enter");
+  await live(first, 1);
+  assert.ok(!door.keys.includes(0xff0d), "that Enter is not for the desktop");
+  await first.close();
+  door.close();
+});
+
+test("each tab is a place of its own for the manager, and stays it when it is loaded again", async () => {
+  const door = await Door.open([20, 90, 110]);
+  const attached = () => scene.manager.lines.filter((line) => line === "attached places").length;
+  const page = await opened("places", 1, door);
+  const before = attached();
+  await page.reload();
+  await live(page, 1);
+  assert.equal(attached(), before, "the same place again");
+  const other = await scene.page("/terminal/places");
+  await live(other, 1);
+  assert.ok(attached() > before, "another place");
+  await page.close();
+  await other.close();
+  door.close();
+});
+
+test("an administrator's message is a line over the live picture, and goes when somebody has been there", async () => {
+  const door = await Door.open([60, 70, 80]);
+  const page = await opened("notice", 1, door);
+  scene.manager.say("notice Maintenance at noon: save your work.");
+  await page.waitForFunction(() => document.getElementById("notice").textContent === "Maintenance at noon: save your work.");
+  await scene.picture(page, "terminal-notice");
+  await page.keyboard.type("a");
+  assert.notEqual(await page.$eval("#notice", (line) => line.textContent), "", "too soon to have been read");
+  await page.evaluate(() => { const { now } = performance; performance.now = () => now.call(performance) + 9000; });
+  await page.keyboard.type("b");
+  assert.equal(await page.$eval("#notice", (line) => line.textContent), "");
+  assert.equal((await stage(page)).state, "live");
+  await page.close();
+  door.close();
+});
+
+test("by keyboard alone the controls are reached and left, and no key stays down on the desktop", async () => {
+  const door = await Door.open([60, 40, 80]);
+  const page = await opened("keyboard", 1, door);
+  for (const key of ["Control", "Alt", "Shift"]) await page.keyboard.down(key);
+  await page.keyboard.press("KeyB");
+  for (const key of ["Shift", "Alt", "Control"]) await page.keyboard.up(key);
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  assert.equal(await focused(), "full");
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(), "clip");
+  await page.keyboard.press("Enter");
+  assert.equal(await focused(), "clip-text");
+  await scene.picture(page, "terminal-clipboard");
+  assert.deepEqual(await scene.findings(page), []);
+  await page.keyboard.press("Escape");
+  await until(() => [0xffe3, 0xffe9, 0xffe1].every((keysym) => door.released.includes(keysym)), "modifiers are released");
+  assert.ok(!door.keys.includes(0x42) && !door.keys.includes(0x62), "the combination is not typed");
+  await page.keyboard.type("z");
+  await until(() => door.keys.includes(0x7a), "keys go to the desktop again");
+  await page.close();
+  door.close();
+});
+
+test("a browser that slept for an hour connects afresh by itself", async () => {
+  const door = await Door.open([10, 140, 140]);
+  const page = await opened("slept", 1, door);
+  const before = door.greetings.length;
+  await page.evaluate(() => { const { now } = Date; Date.now = () => now() + 3600e3; });
+  await until(() => door.greetings.length > before, "the door is asked again", 15000);
+  await live(page, 1);
+  await page.close();
+  door.close();
+});
+
+test("an expired login leads to the login page, keeps the address, and back to the desktop", async () => {
+  const door = await Door.open([150, 90, 10]);
+  const page = await opened("expired", 1, door);
+  await scene.restartGateway("a-different-key-for-tests");
+  await page.waitForSelector("input[name=key]", { timeout: 20000 });
+  assert.equal(new URL(page.url()).pathname, "/terminal/expired");
+  assert.deepEqual(await scene.findings(page), []);
+  await scene.picture(page, "login");
+  await page.type("input[name=key]", "a-different-key-for-tests");
+  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+  await live(page, 1);
+  await scene.restartGateway();
+  await page.close();
+  door.close();
+});
+
+test("on a phone, in light and in dark, the picture fits and nothing serious keeps anybody out", async () => {
+  const door = await Door.open([30, 60, 120]);
+  scene.manager.say(`redirect 1 ${door.port}`);
+  for (const scheme of ["light", "dark"]) {
+    const page = await scene.page("/terminal/phone", { width: 390, height: 844 });
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+    await live(page, 1);
+    const box = await page.$eval("#screen canvas", (canvas) => canvas.getBoundingClientRect().toJSON());
+    assert.ok(box.width <= 390 && box.width > 380, `the picture is ${box.width} wide`);
+    assert.deepEqual(await scene.findings(page), []);
+    await scene.picture(page, `terminal-phone-${scheme}`);
+    await page.close();
+  }
+  door.close();
+});
+
 test("waiting for a desktop is told in words, and nothing ever opened a dialog or broke the content policy", async () => {
   scene.manager.say("waiting no machine is free");
   const page = await scene.page("/terminal/patience");

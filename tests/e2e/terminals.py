@@ -1,0 +1,103 @@
+"""What a person at a terminal of any kind sees of failures: written once, for native and web terminal alike.
+
+Functions take a Cluster, a Desk whose probe is a real terminal, and what breaks things: an object with
+execution(node) and presentation(node).
+"""
+
+import argparse
+import contextlib
+import sys
+
+import scenarios
+from desk import FORGIVEN_PIXELS, closed_incident
+from harness import Cluster, Failed, interruptible, now_s, require_machine, say
+from run import Results
+from scenarios import claim
+from screen import differing
+
+# A caret and a redrawn margin of the editor.
+RESTORED_PIXELS = 400
+SETTINGS = {"execution_backups": 1, "presentation_backups": 1, "min_idle": 0, "max_idle": 1}
+
+
+class KillQemu:
+    """Breaks machines as a power cut would."""
+
+    def __init__(self, desk):
+        self.cluster = desk.cluster
+
+    def execution(self, node):
+        self.cluster.kill_instance(node)
+
+    presentation = execution
+
+
+def both_applications_are_seen_and_typing_reaches_them(cluster, desk, _breaking):
+    scenarios.begin(cluster, desk)
+    desk.type_into("xterm", "echo what I typed before\n")
+    desk.type_into("geany", "A letter that must not be lost.\nSecond line.\n")
+    desk.keep("both-applications")
+
+
+def the_text_is_intact_after_the_machine_of_an_application_died(cluster, desk, breaking):
+    desk.await_checkpoint("geany")
+    text = desk.still("geany")
+    before = cluster.newest_incident()
+    old = cluster.session("geany")["primary"]
+    breaking.execution(old)
+    incident = closed_incident(cluster, before, "execution", application="geany")
+    after = desk.still("geany")
+    desk.keep("execution-restored")
+    say(f"  {incident['decision']}; lost: {incident['lost']}; {differing(text, after)} pixels differ")
+    claim(differing(text, after) <= RESTORED_PIXELS, f"{differing(text, after)} pixels of the editor differ")
+    claim(cluster.session("geany")["primary"] != old, "the session should have moved")
+    desk.type_into("geany", "Typed after it.\n")
+    cluster.settle()
+
+
+def the_desktop_is_as_it_was_after_the_machine_that_shows_it_died(cluster, desk, breaking):
+    text = desk.still("geany")
+    terminal = cluster.terminal()
+    before = cluster.newest_incident()
+    breaking.presentation(terminal["presentation"]["primary"])
+    desk.probe.wait_event("picture", 60, epoch=terminal["epoch"] + 1)
+    incident = closed_incident(cluster, before, "presentation")
+    after = desk.still("geany")
+    desk.keep("presentation-moved")
+    say(f"  {incident['decision']}; {differing(text, after)} pixels differ")
+    claim(differing(text, after) <= FORGIVEN_PIXELS, f"{differing(text, after)} pixels of the editor's window differ")
+    desk.type_into("xterm", "echo same place\n")
+    desk.type_into("geany", "And on.\n")
+
+
+CLAIMS = (
+    the_text_is_intact_after_the_machine_of_an_application_died,
+    the_desktop_is_as_it_was_after_the_machine_that_shows_it_died,
+)
+
+
+def hold(name, about, make_desk, make_breaking, more_claims=()):
+    """Starts a cluster of that name, and holds all claims of one kind of terminal against it. Returns the exit status."""
+    options = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", default="", help="claims whose function name contains this")
+    chosen = options.parse_args()
+    interruptible()
+    try:
+        require_machine()
+    except Failed as problem:
+        sys.exit(f"cannot run: {problem}")
+    results = Results(chosen.only)
+    started = now_s()
+    with Cluster(name, **SETTINGS) as cluster:
+        desk = make_desk(cluster)
+        breaking = make_breaking(desk)
+        left = [both_applications_are_seen_and_typing_reaches_them, *results.wanted((*CLAIMS, *more_claims))]
+        with contextlib.suppress(KeyboardInterrupt):
+            while left and results.check(left.pop(0), cluster, desk, breaking):
+                pass
+        results.failed += [f"not reached: {unreached.__name__}" for unreached in left]
+        desk.leave()
+    say(f"{len(results.passed)} held, {len(results.failed)} failed, {now_s() - started:.0f} s")
+    for failed in results.failed:
+        say(f"failed: {failed}")
+    return 1 if results.failed or not results.passed else 0
