@@ -255,6 +255,27 @@ void count_crash(State& state, SessionId id, const Loss& loss) {
     if (live.crashes.empty() || live.crashes.back() != live.proven_at) live.crashes.push_back(live.proven_at);
 }
 
+/// Does another application of the same terminal run where `choice` would start this one for the first time, while a
+/// machine that could be its own is on its way?
+bool could_have_its_own(const State& state, const SessionRecord& session, const Choice& choice) {
+    if (session.epoch != 0 || !choice.node) return false;
+    const TerminalRecord& terminal = state.terminals.at(session.terminal);
+    const auto pool = state.pool_live.find(profile_of(state, terminal).flavour);
+    if (pool == state.pool_live.end() || pool->second.coming.empty()) return false;
+    return std::any_of(terminal.sessions.begin(), terminal.sessions.end(), [&](SessionId other) {
+        return other != session.id && state.sessions.at(other).primary == choice.node;
+    });
+}
+
+/// Something better than what is there may come within `patience`. True: wait for it.
+bool wait_for_better(State& state, SessionId id, Duration patience) {
+    SessionLive& live = state.session_live[id];
+    if (live.grace_until == kNever) live.grace_until = state.now + patience;
+    if (state.now >= live.grace_until) return false;
+    state.timers.arm({TimerKind::session, id.value}, live.grace_until);
+    return true;
+}
+
 void recover(State& state, SessionId id, const Loss& loss) {
     const SessionRecord& session = state.sessions.at(id);
     SessionLive& live = state.session_live[id];
@@ -271,19 +292,19 @@ void recover(State& state, SessionId id, const Loss& loss) {
     Choice choice;
     if (restorable) {
         choice = choose_holder(state, session);
-        if (!choice.node && holder_may_return(state, session)) {
-            if (live.grace_until == kNever) live.grace_until = state.now + state.settings.backup_grace;
-            if (state.now < live.grace_until) {
-                UNDERSTUDY_MARK("execution.waits_for_a_holder");
-                state.timers.arm({TimerKind::session, id.value}, live.grace_until);
-                return;
-            }
+        if (!choice.node && holder_may_return(state, session) && wait_for_better(state, id, state.settings.backup_grace)) {
+            UNDERSTUDY_MARK("execution.waits_for_a_holder");
+            return;
         }
     }
     if (!choice.node) {
         const std::vector<std::string> holders = std::move(choice.alternatives);
         choice = choose_fresh(state, session, why);
         choice.alternatives.insert(choice.alternatives.begin(), holders.begin(), holders.end());
+    }
+    if (could_have_its_own(state, session, choice) && wait_for_better(state, id, state.settings.own_machine_grace)) {
+        UNDERSTUDY_MARK("execution.waits_for_its_own_machine");
+        choice.node = {};
     }
     if (choice.node) {
         appoint(state, id, choice, loss);

@@ -18,6 +18,7 @@ struct Settings {
     Duration suspect_grace = 1000ms;    ///< connection broken for so long: a presentation is replaced
     Duration resend = 1000ms;           ///< an unconfirmed assignment is said again
     Duration backup_grace = 4000ms;     ///< wait so long for a holder of a checkpoint that may come back
+    Duration own_machine_grace = 20000ms;  ///< a first start waits so long for a machine without another application of its terminal
     Duration operation_retry = 5000ms;  ///< a failed or unanswered hypervisor operation is tried again
     Duration operation_patience = 120000ms;  ///< no answer to an operation for so long: asked again
     std::uint32_t create_attempts = 3;  ///< then the creation is given up and tried on another host

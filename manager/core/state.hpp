@@ -117,7 +117,7 @@ struct TerminalLive {
 struct SessionLive {
     IncidentId incident;               ///< newest execution incident
     std::deque<TimePoint> crashes;     ///< inside the crash window
-    TimePoint grace_until = kNever;    ///< waiting for a checkpoint holder that may come back
+    TimePoint grace_until = kNever;    ///< waiting for a better place than is there: a checkpoint holder that may come back, a machine of its own
     Proof proof = Proof::none;         ///< that the primary of the present epoch does not run
     std::string proof_text;
     TimePoint proven_at = kNever;

@@ -81,7 +81,7 @@ void ManagerStage::define_settings(const Statement& statement) {
     const std::map<std::string, Duration Settings::*> durations = {
         {"heartbeat", &Settings::heartbeat}, {"silence", &Settings::silence}, {"lease", &Settings::lease},
         {"suspect_grace", &Settings::suspect_grace}, {"backup_grace", &Settings::backup_grace},
-        {"operation_retry", &Settings::operation_retry}, {"operation_patience", &Settings::operation_patience},
+        {"own_machine_grace", &Settings::own_machine_grace}, {"operation_retry", &Settings::operation_retry}, {"operation_patience", &Settings::operation_patience},
         {"boot_limit", &Settings::boot_limit}, {"pool_pause", &Settings::pool_pause},
         {"inventory_interval", &Settings::inventory_interval}, {"gate_window", &Settings::gate_window},
         {"gate_hold", &Settings::gate_hold}, {"gate_pace", &Settings::gate_pace}, {"crash_window", &Settings::crash_window}};

@@ -105,6 +105,7 @@ class Parser {
         span("suspect_grace_ms", 0, s.suspect_grace);
         span("resend_ms", 10, s.resend);
         span("backup_grace_ms", 0, s.backup_grace);
+        span("own_machine_grace_ms", 0, s.own_machine_grace);
         span("operation_retry_ms", 10, s.operation_retry);
         span("operation_patience_ms", 1000, s.operation_patience);
         count("create_attempts", 1, 100, s.create_attempts);
