@@ -131,11 +131,11 @@ class Sampler:
 
         at, value = until(found, seconds, lambda: f"the counter goes on from a checkpoint; last {self.samples[-3:]}", 0.02)
         # Only the rise that ended with the failure counts: it may have shown the same number before an earlier one.
-        known = before[-1][0]
+        known, later = before[-1]
         for when, seen in reversed(before):
-            if seen < value:
+            if seen < value or seen > later:
                 break
-            known = when
+            known, later = when, seen
         return at, value, known
 
 
