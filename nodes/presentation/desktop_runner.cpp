@@ -24,6 +24,7 @@ constexpr std::uint32_t kTitleHeight = 24;
 constexpr std::uint32_t kGap = 8;
 constexpr Duration kManagerRestart = std::chrono::milliseconds(200);
 constexpr Duration kManagerLongest = std::chrono::seconds(5);
+constexpr Duration kManagerPatience = std::chrono::seconds(10);  // a desktop without frames is better than none
 
 // Killed already; waited for elsewhere.
 struct Remains {
@@ -123,15 +124,30 @@ void DesktopRunner::note_screen_word() {
 }
 
 void DesktopRunner::note_screen_up() {
-    up_ = true;
     auto changed = lifeline_.bind([this](std::vector<WindowPlace> places) {
         if (assign_.duty == Duty::primary) services_.layout_changed(assign_.terminal, std::move(places));
     });
     std::function<void(std::vector<WindowPlace>)> on_layout = changed;
-    layout_ = std::make_unique<LayoutThread>(":" + std::to_string(display_), [&loop = loop_, on_layout](std::vector<WindowPlace> places) {
-        loop.post([on_layout, places = std::move(places)] { on_layout(places); });
-    });
+    std::function<void()> on_managed = lifeline_.bind([this] { note_managed(); });
+    LayoutThread::Listener listener{[&loop = loop_, on_managed] { loop.post(on_managed); },
+                                    [&loop = loop_, on_layout](std::vector<WindowPlace> places) {
+                                        loop.post([on_layout, places = std::move(places)] { on_layout(places); });
+                                    }};
+    layout_ = std::make_unique<LayoutThread>(":" + std::to_string(display_), std::move(listener));
     start_manager();
+    patience_timer_ = loop_.after(kManagerPatience, [this] {
+        patience_timer_ = 0;
+        services_.log("warning", tag() + " the window manager does not come up; windows have no frames");
+        note_managed();
+    });
+}
+
+// Not before: windows that were mapped without a window manager get their frames and places late, and a standby that is
+// promoted meanwhile shows them wrong.
+void DesktopRunner::note_managed() {
+    if (up_ || over_ != Phase::preparing) return;
+    if (patience_timer_ != 0) loop_.cancel(std::exchange(patience_timer_, 0));
+    up_ = true;
     update_windows();
     if (!assign_.layout.empty()) layout_->apply(assign_.layout);
     services_.log("info", tag() + " desktop runs on display :" + std::to_string(display_));
@@ -266,7 +282,9 @@ void DesktopRunner::end_everything() {
     for (auto* watch : {&screen_watch_, &manager_watch_, &screen_word_watch_}) {
         if (*watch != 0) loop_.unwatch(std::exchange(*watch, 0));
     }
-    if (manager_timer_ != 0) loop_.cancel(std::exchange(manager_timer_, 0));
+    for (auto* timer : {&manager_timer_, &patience_timer_}) {
+        if (*timer != 0) loop_.cancel(std::exchange(*timer, 0));
+    }
     up_ = false;
     windows_.clear();
     if (!group_) return;

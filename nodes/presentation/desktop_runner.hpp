@@ -39,6 +39,7 @@ class DesktopRunner {
     [[nodiscard]] Result<> start_screen();
     void note_screen_word();
     void note_screen_up();
+    void note_managed();
     void start_manager();
     void note_process_end(bool screen);
     void update_windows();
@@ -60,7 +61,7 @@ class DesktopRunner {
     std::string folder_;
     Phase over_ = Phase::preparing;  ///< ended, failed or released once it is
     std::string detail_;
-    bool up_ = false;
+    bool up_ = false;                ///< X server and window manager run: windows may come, terminals may look
     Cgroup group_;
     Child screen_;
     Child manager_;
@@ -69,6 +70,7 @@ class DesktopRunner {
     Loop::Id screen_watch_ = 0;
     Loop::Id manager_watch_ = 0;
     Loop::Id manager_timer_ = 0;
+    Loop::Id patience_timer_ = 0;    ///< runs while the window manager is waited for
     unsigned manager_starts_ = 0;
     std::map<SessionId, std::unique_ptr<WindowProcess>> windows_;
     std::unique_ptr<LayoutThread> layout_;

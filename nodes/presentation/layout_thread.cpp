@@ -29,8 +29,8 @@ std::vector<WindowPlace> to_places(const layout::DesktopLayout& layout) {
 
 }  // namespace
 
-LayoutThread::LayoutThread(std::string display, std::function<void(std::vector<WindowPlace>)> on_layout)
-    : display_(std::move(display)), on_layout_(std::move(on_layout)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), thread_([this] { work(); }) {}
+LayoutThread::LayoutThread(std::string display, Listener listener)
+    : display_(std::move(display)), listener_(std::move(listener)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), thread_([this] { work(); }) {}
 
 LayoutThread::~LayoutThread() {
     {
@@ -59,12 +59,14 @@ void LayoutThread::work() {
     auto watcher = layout::LayoutWatcher::open(display_);
     if (!watcher) return;
     constexpr int kPauseMs = 100;  // the watcher reports a change at most this much later
+    bool managed = false;
     for (bool ending = false;;) {
         if (const auto order = take_order(ending)) (*watcher)->apply(to_layout(*order));
         if (ending) return;
         const auto changed = (*watcher)->poll_events();
         if (!changed) return;
-        if (*changed) on_layout_(to_places(**changed));
+        if (*changed) listener_.on_layout(to_places(**changed));
+        if (!managed && (managed = (*watcher)->is_managed())) listener_.on_managed();
         pollfd ready[2] = {{(*watcher)->fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
         ::poll(ready, 2, kPauseMs);
         eventfd_t count = 0;

@@ -16,8 +16,12 @@ namespace understudy::node {
 
 class LayoutThread {
   public:
-    /// `on_layout` is called on this thread, with every change of the layout.
-    LayoutThread(std::string display, std::function<void(std::vector<WindowPlace>)> on_layout);
+    struct Listener {
+        std::function<void()> on_managed;  ///< once: a window manager is there
+        std::function<void(std::vector<WindowPlace>)> on_layout;  ///< with every change of the layout
+    };
+    /// The listener is called on this thread.
+    LayoutThread(std::string display, Listener listener);
     /// Waits for the thread, which ends when it is told to or its X server is gone.
     ~LayoutThread();
     LayoutThread(const LayoutThread&) = delete;
@@ -31,7 +35,7 @@ class LayoutThread {
     [[nodiscard]] std::optional<std::vector<WindowPlace>> take_order(bool& ending);
 
     const std::string display_;
-    const std::function<void(std::vector<WindowPlace>)> on_layout_;
+    const Listener listener_;
     Descriptor wake_;
     std::mutex mutex_;  ///< guards what follows
     std::optional<std::vector<WindowPlace>> order_;

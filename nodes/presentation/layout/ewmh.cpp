@@ -34,6 +34,7 @@ void ask_maximized(Display* display, Window window, const Atoms& atoms, long wha
 
 Atoms::Atoms(Display* display)
     : session(XInternAtom(display, "_UNDERSTUDY_SESSION", False)),
+      manager_check(XInternAtom(display, "_NET_SUPPORTING_WM_CHECK", False)),
       client_list_stacking(XInternAtom(display, "_NET_CLIENT_LIST_STACKING", False)),
       active_window(XInternAtom(display, "_NET_ACTIVE_WINDOW", False)),
       frame_extents(XInternAtom(display, "_NET_FRAME_EXTENTS", False)),

@@ -14,6 +14,7 @@ namespace understudy::layout {
 struct Atoms {
     explicit Atoms(Display* display);
     Atom session;
+    Atom manager_check;
     Atom client_list_stacking;
     Atom active_window;
     Atom frame_extents;

@@ -84,6 +84,14 @@ public:
         return seen;
     }
 
+    /// As EWMH has it: a window that names itself.
+    [[nodiscard]] bool is_managed() const {
+        const auto check = read_longs(display_, DefaultRootWindow(display_), atoms_.manager_check);
+        if (check.empty()) return false;
+        const auto itself = read_longs(display_, check.front(), atoms_.manager_check);
+        return !itself.empty() && itself.front() == check.front();
+    }
+
     DesktopLayout look();
     void apply(const DesktopLayout& layout);
 
@@ -290,6 +298,8 @@ Result<std::optional<DesktopLayout>> LayoutWatcher::poll_events() {
     if (desktop_->is_lost()) return failure(ErrorCode::unavailable, "the desktop's X server went away");
     return layout;
 }
+
+bool LayoutWatcher::is_managed() const { return desktop_->is_managed(); }
 
 Result<DesktopLayout> LayoutWatcher::current() {
     auto layout = desktop_->look();

@@ -58,6 +58,10 @@ public:
     /// Errors: `unavailable` when the X server is gone; the watcher is then of no use any more.
     [[nodiscard]] Result<std::optional<DesktopLayout>> poll_events();
 
+    /// Does a window manager run that frames and places what is mapped from now on? Asks the X server; whenever the
+    /// answer may have changed, fd() is readable.
+    [[nodiscard]] bool is_managed() const;
+
     /// The layout now, whether it changed or not. Errors: as above.
     [[nodiscard]] Result<DesktopLayout> current();
 
