@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "client/command/describe.hpp"
 #include "client/command/exit_codes.hpp"
 #include "client/command/session.hpp"
 #include "client/link/keys.hpp"
@@ -36,12 +37,22 @@ void add_keys(CLI::App& app, Common& common) {
     });
 }
 
+void add_description(CLI::App& app) {
+    auto* completion = app.add_subcommand("completion", "print completions for a shell: source <(understudy completion bash)");
+    auto shell = std::make_shared<std::string>();
+    completion->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    completion->callback([&app, shell] { std::cout << completion_text(app, *shell); });
+    app.add_subcommand("manual", "print the manual page, for man -l -")->callback([&app] { std::cout << manual_text(app, UNDERSTUDY_VERSION); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     CLI::App app{"Looks at and steers the Understudy node manager."};
+    app.name("understudy");
     app.footer("Exit codes: 0 done, 2 wrong options or configuration, 3 manager not reachable, 4 invalid, 5 not found,\n"
-               "6 refused, 7 unavailable, 8 no capacity, 9 outcome unknown, 10 failed, 11 limit, 12 version, 13 damaged.");
+               "6 refused, 7 unavailable, 8 no capacity, 9 outcome unknown, 10 failed, 11 limit, 12 version, 13 damaged.\n"
+               "The manual: understudy manual | man -l -");
     app.require_subcommand(1);
     app.fallthrough();
     Common common;
@@ -53,7 +64,9 @@ int main(int argc, char** argv) {
     app.add_flag("--json", common.json, "answers for programs");
     add_questions(app, common);
     add_acts(app, common);
+    add_notify(app, common);
     add_keys(app, common);
+    add_description(app);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "client/link/configuration.hpp"
+#include "protocol/result.hpp"
+
 namespace CLI {
 class App;
 }
@@ -24,8 +27,17 @@ struct Common {
     }
 };
 
-/// Adds status, hosts, …, incident, watch.
+/// Adds status, hosts, …, incident, what-if, watch.
 void add_questions(CLI::App& app, Common& common);
+
+/// Adds notify.
+void add_notify(CLI::App& app, Common& common);
+
+/// The configuration that the options name, or the usual one. Errors: as load_configuration().
+[[nodiscard]] Result<Configuration> configuration_of(const Common& common);
+
+/// Says on standard error what went wrong; returns `code`.
+int tell(const Error& error, int code);
 
 /// Adds failover, kill, drain, …
 void add_acts(CLI::App& app, Common& common);

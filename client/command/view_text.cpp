@@ -282,6 +282,50 @@ Result<std::string> view_json(std::string_view view_json, Section section) {
     return (section == Section::status ? *view : list_of(*view, key_of(section))).dump() + "\n";
 }
 
+std::string names_in(std::string_view view_json, std::string_view kind) {
+    const auto view = parsed(view_json);
+    if (!view) return {};
+    const bool by_name = kind == "hosts" || kind == "terminals";
+    const char* key = by_name ? "name" : kind == "pools" ? "flavour" : "id";
+    std::string out;
+    for (const Json& item : list_of(*view, std::string(kind).c_str())) {
+        if (const std::string name = printable(text_of(item, key)); !name.empty()) out += name + "\n";
+    }
+    return out;
+}
+
+Result<std::string> rehearsal_text(std::string_view rehearsal_json) {
+    const auto rehearsal = parsed(rehearsal_json);
+    if (!rehearsal) return tl::unexpected(rehearsal.error());
+    const Json& counts = member(*rehearsal, "counts");
+    std::string out = "Rehearsed: " + printable(text_of(*rehearsal, "title")) + "\n";
+    if (const std::string text = text_of(*rehearsal, "text"); !text.empty()) out += "Answer     " + printable(text) + "\n";
+    const auto count = [&](const char* key, const char* what) { return text_of(counts, key) + " " + what; };
+    out += "Instances  " + count("instances_lost", "lost, ") + count("instances_made", "made\n");
+    out += "Sessions and desktops  " + count("moves", "go on elsewhere, ") + count("without_place", "without a place, ") +
+           count("fewer_backups", "with fewer backups, ") + count("backups_renewed", "backups set up anew\n");
+    const std::int64_t expected_us = number_of(*rehearsal, "expected_us");
+    out += "Takes      " + (expected_us > 0 ? "about " + duration_text(expected_us) + ", as measured in " + text_of(*rehearsal, "measured_from") + " incidents"
+                                            : std::string("not known: nothing like it was measured yet")) + "\n";
+    Table lacks({{"WITHOUT A PLACE"}, {"TERMINAL"}, {"WHY"}});
+    for (const Json& lack : list_of(*rehearsal, "without_place")) lacks.add({text_of(lack, "what"), text_of(lack, "terminal"), text_of(lack, "reason")});
+    if (!lacks.empty()) out += "\n" + lacks.text();
+    Table moves({{"GOES ON"}, {"TERMINAL"}, {"FROM"}, {"TO"}, {"ON"}, {"ABOUT", Align::right}, {"LOSES"}});
+    for (const Json& move : list_of(*rehearsal, "moves")) {
+        moves.add({text_of(move, "what"), text_of(move, "terminal"), text_of(move, "from"),
+                   member(move, "to_new_machine") == Json(true) ? "a new machine" : text_of(move, "to"), text_of(move, "to_host"),
+                   number_of(move, "expected_us") > 0 ? duration_text(number_of(move, "expected_us")) : "", text_of(move, "lost")});
+    }
+    if (!moves.empty()) out += "\n" + moves.text();
+    Table thin({{"FEWER BACKUPS"}, {"TERMINAL"}, {"HAS", Align::right}, {"WANTS", Align::right}, {"WHY"}});
+    for (const Json& one : list_of(*rehearsal, "fewer_backups")) {
+        thin.add({text_of(one, "what"), text_of(one, "terminal"), text_of(one, "backups"), text_of(one, "wanted"), text_of(one, "reason")});
+    }
+    if (!thin.empty()) out += "\n" + thin.text();
+    if (member(*rehearsal, "complete") == Json(false)) out += "\nIt was cut short: there is more than this.\n";
+    return out;
+}
+
 Result<std::string> incident_text(std::string_view incident_json) {
     const auto incident = parsed(incident_json);
     if (!incident) return tl::unexpected(incident.error());

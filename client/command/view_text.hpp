@@ -18,6 +18,12 @@ enum class Section { status, hosts, nodes, terminals, sessions, pools, incidents
 /// One incident with its whole story, from the answer to `incident id=N`.
 [[nodiscard]] Result<std::string> incident_text(std::string_view incident_json);
 
+/// What a rehearsal says: what has no place comes first, then who would go where.
+[[nodiscard]] Result<std::string> rehearsal_text(std::string_view rehearsal_json);
+
+/// Names of one kind, one on a line: what commands take ("nodes": numbers). Empty when the view cannot be read.
+[[nodiscard]] std::string names_in(std::string_view view_json, std::string_view kind);
+
 /// The part of the view that `--json` prints for a section; the whole view for `status`.
 [[nodiscard]] Result<std::string> view_json(std::string_view view_json, Section section);
 

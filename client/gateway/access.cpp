@@ -33,44 +33,59 @@ std::string hex(const Digest& digest) {
 
 }  // namespace
 
-Access::Access(std::string key) : key_(std::move(key)) {
+Access::Access(std::string key, std::string observer_key) : key_(std::move(key)), observer_key_(std::move(observer_key)) {
     assert(!key_.empty());
     const int ready = sodium_init();
     assert(ready >= 0);
     static_cast<void>(ready);
 }
 
-bool Access::key_is_right(std::string_view key) const { return same(digest_of(key, {}), digest_of(key_, {})); }
+Right Access::right_of_key(std::string_view key) const {
+    const Digest given = digest_of(key, {});
+    const bool operates = same(given, digest_of(key_, {}));
+    const bool observes = same(given, digest_of(observer_key_, {})) && !observer_key_.empty();
+    return operates ? Right::operate : observes ? Right::observe : Right::none;
+}
 
-std::string Access::signature_of(std::string_view expiry) const {
-    const Digest secret = digest_of(key_, {});
+std::string Access::signature_of(Right right, std::string_view expiry) const {
+    const Digest secret = digest_of(right == Right::operate ? key_ : observer_key_, {});
     const std::string_view secret_text(reinterpret_cast<const char*>(secret.data()), secret.size());
-    return hex(digest_of("understudy cookie until " + std::string(expiry), secret_text));
+    const std::string what = right == Right::operate ? "understudy cookie until " : "understudy observer until ";
+    return hex(digest_of(what + std::string(expiry), secret_text));
 }
 
-std::string Access::make_cookie(std::int64_t now_s) const {
+std::string Access::make_cookie(Right right, std::int64_t now_s) const {
+    assert(right != Right::none);
     const std::string expiry = std::to_string(now_s + kCookieSeconds);
-    return expiry + "." + signature_of(expiry);
+    return expiry + "." + signature_of(right, expiry);
 }
 
-bool Access::cookies_are_right(std::string_view header, std::int64_t now_s) const {
+Right Access::right_of_value(std::string_view value, std::int64_t now_s) const {
+    const auto dot = value.find('.');
+    if (dot == std::string_view::npos) return Right::none;
+    std::int64_t expiry_s = 0;
+    std::from_chars(value.data(), value.data() + dot, expiry_s);
+    if (expiry_s <= now_s) return Right::none;
+    const std::string_view given = value.substr(dot + 1);
+    for (const Right right : {Right::operate, Right::observe}) {
+        if (right == Right::observe && observer_key_.empty()) continue;
+        const std::string expected = signature_of(right, value.substr(0, dot));
+        if (given.size() == expected.size() && sodium_memcmp(given.data(), expected.data(), given.size()) == 0) return right;
+    }
+    return Right::none;
+}
+
+Right Access::right_of_cookies(std::string_view header, std::int64_t now_s) const {
+    Right best = Right::none;
     while (!header.empty()) {
         const auto end = header.find(';');
         std::string_view one = header.substr(0, end);
         header = end == std::string_view::npos ? std::string_view() : header.substr(end + 1);
         one.remove_prefix(std::min(one.find_first_not_of(' '), one.size()));
         if (!one.starts_with(kCookieName) || one.substr(kCookieName.size(), 1) != "=") continue;
-        const std::string_view value = one.substr(kCookieName.size() + 1);
-        const auto dot = value.find('.');
-        if (dot == std::string_view::npos) continue;
-        const std::string expected = signature_of(value.substr(0, dot));
-        const std::string_view given = value.substr(dot + 1);
-        if (given.size() != expected.size() || sodium_memcmp(given.data(), expected.data(), given.size()) != 0) continue;
-        std::int64_t expiry_s = 0;
-        std::from_chars(value.data(), value.data() + dot, expiry_s);
-        if (expiry_s > now_s) return true;
+        best = std::max(best, right_of_value(one.substr(kCookieName.size() + 1), now_s));
     }
-    return false;
+    return best;
 }
 
 void GuessLimit::refill(Time now) {

@@ -77,7 +77,9 @@ void AdminDesk::take(client::LinkEvent event) {
 }
 
 void AdminDesk::take(const Message& message) {
-    if (const auto* update = std::get_if<AdminUpdate>(&message)) return set_view(update->json);
+    if (const auto* update = std::get_if<AdminUpdate>(&message)) {
+        return set_view(update->json);
+    }
     const auto* reply = std::get_if<AdminReply>(&message);
     if (reply == nullptr) return;
     if (reply->request == watch_request_) {
@@ -89,12 +91,18 @@ void AdminDesk::take(const Message& message) {
     const auto open = calls_.find(reply->request);
     if (open == calls_.end()) return;
     open->second->reply = *reply;
+    // The other parts of a view came before its answer.
+    if (open->second->request.verb == "view" && reply->code == 0) {
+        const client::ViewTexts whole = parts_.take(reply->json);
+        if (!whole.empty()) open->second->reply->json = client::merged(whole);
+    }
     open->second->wakeup.wake();
 }
 
-void AdminDesk::set_view(std::string json) {
-    if (json.empty()) return;
-    view_ = std::move(json);
+void AdminDesk::set_view(std::string part) {
+    client::ViewTexts whole = parts_.take(std::move(part));
+    if (whole.empty()) return;
+    view_ = std::move(whole);
     view_wall_ms_ = wall_ms_now();
     tell_watchers();
 }
@@ -108,7 +116,9 @@ void AdminDesk::tell_watchers() {
     std::string text = head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     text.pop_back();
     // The view is passed on as it came, without being parsed: it is the largest text here.
-    text += ",\"view\":" + (view_.empty() ? "null" : view_) + "}";
+    text += ",\"view\":" + (view_.empty() ? "null" : view_.front()) + ",\"more\":[";
+    for (std::size_t i = 1; i < view_.size(); ++i) text += (i > 1 ? "," : "") + view_[i];
+    text += "]}";
     const auto shared = std::make_shared<const std::string>(std::move(text));
     for (const auto& watcher : watchers_) watcher->offer(shared);
 }

@@ -11,6 +11,7 @@
 #include "client/gateway/event_socket.hpp"
 #include "client/gateway/network.hpp"
 #include "client/link/link.hpp"
+#include "client/view/parts.hpp"
 #include "protocol/result.hpp"
 
 namespace understudy::gateway {
@@ -38,8 +39,9 @@ public:
     /// Why there is no connection, for people; since when, in Unix milliseconds.
     [[nodiscard]] const std::string& reason() const { return reason_; }
     [[nodiscard]] std::int64_t since_wall_ms() const { return since_wall_ms_; }
-    /// The last view that came, empty if none ever did.
-    [[nodiscard]] const std::string& last_view() const { return view_; }
+    /// The last view that came, empty if none ever did; when it came, in Unix milliseconds.
+    [[nodiscard]] std::string last_view() const { return client::merged(view_); }
+    [[nodiscard]] std::int64_t view_wall_ms() const { return view_wall_ms_; }
 
     /// Ends everything; open calls are answered.
     void stop();
@@ -48,7 +50,7 @@ private:
     struct OpenCall;
     void take(client::LinkEvent event);
     void take(const Message& message);
-    void set_view(std::string json);
+    void set_view(std::string part);
     void tell_watchers();
     void subscribe();
     [[nodiscard]] asio::awaitable<void> keep_subscribed();
@@ -59,7 +61,8 @@ private:
     bool stopped_ = false;
     std::string reason_ = "the manager has not answered yet";
     std::int64_t since_wall_ms_;
-    std::string view_;
+    client::ViewParts parts_;
+    client::ViewTexts view_;  ///< passed on as it came
     std::int64_t view_wall_ms_ = 0;
     std::uint64_t watch_request_ = 0;
     std::string watch_refusal_;

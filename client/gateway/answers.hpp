@@ -7,14 +7,17 @@
 
 namespace understudy::gateway {
 
-/// Whether a request carries the cookie or the access key as a bearer token.
-[[nodiscard]] bool has_access(const Server& server, const Request& request);
+/// What the cookie, or the key as a bearer token, lets a request do.
+[[nodiscard]] Right right_of(const Server& server, const Request& request);
 
 /// Whether a request comes from one of our own pages, or from no browser at all.
 [[nodiscard]] bool is_same_origin(const Request& request);
 
 /// The answer to anything but a WebSocket. Never fails.
 [[nodiscard]] asio::awaitable<Response> answer(Server& server, const Request& request);
+
+/// A whole answer with all security headers.
+[[nodiscard]] Response make_answer(const Request& request, http::status status, std::string body, const std::string& type);
 
 /// A short text answer with all security headers.
 [[nodiscard]] Response plain_answer(const Request& request, http::status status, const std::string& text);

@@ -8,16 +8,20 @@ namespace {
 
 constexpr std::size_t kShortestAccessKey = 16;
 
-Result<std::string> take_access_key(const client::OptionFile& file) {
-    auto key = file.text("gateway.access_key");
+enum class Needed { yes, no };
+
+/// The key itself, or the first line of the file that `name`_file names. Empty only when it is not needed.
+Result<std::string> take_key(const client::OptionFile& file, const std::string& name, Needed needed) {
+    auto key = file.text(name);
     if (!key) return tl::unexpected(key.error());
-    std::string option = "gateway.access_key";
+    std::string option = name;
     if (!*key) {
-        option = "gateway.access_key_file";
+        option = name + "_file";
         const auto path = file.text(option);
         if (!path) return tl::unexpected(path.error());
+        if (!*path && needed == Needed::no) return std::string();
         if (!*path) {
-            return file.complaint("gateway.access_key", "is missing: give it, or gateway.access_key_file (made by: understudy keys access)");
+            return file.complaint(name, "is missing: give it, or " + option + " (made by: understudy keys access)");
         }
         std::ifstream stream(file.resolved(**path));
         std::string line;
@@ -52,7 +56,7 @@ Result<GatewayConfiguration> load_gateway_configuration(const std::string& path)
     if (!file) return tl::unexpected(file.error());
     const auto known = file->only({"manager", "manager_key", "public_key", "secret_key", "key_file", "terminal.*",
                                    "gateway.address", "gateway.port", "gateway.port_file", "gateway.access_key",
-                                   "gateway.access_key_file", "gateway.novnc", "gateway.pages", "gateway.connections",
+                                   "gateway.access_key_file", "gateway.observer_key", "gateway.observer_key_file", "gateway.novnc", "gateway.pages", "gateway.connections",
                                    "gateway.detach_after_s"});
     if (!known) return tl::unexpected(known.error());
     GatewayConfiguration configuration;
@@ -60,9 +64,15 @@ Result<GatewayConfiguration> load_gateway_configuration(const std::string& path)
     if (!manager) return tl::unexpected(manager.error());
     configuration.manager = std::move(*manager);
     if (const auto taken = take_texts(*file, configuration); !taken) return tl::unexpected(taken.error());
-    auto key = take_access_key(*file);
+    auto key = take_key(*file, "gateway.access_key", Needed::yes);
     if (!key) return tl::unexpected(key.error());
     configuration.access_key = std::move(*key);
+    auto observer = take_key(*file, "gateway.observer_key", Needed::no);
+    if (!observer) return tl::unexpected(observer.error());
+    configuration.observer_key = std::move(*observer);
+    if (configuration.observer_key == configuration.access_key) {
+        return file->complaint("gateway.observer_key", "is the same as gateway.access_key: whoever has it could act");
+    }
     const auto port = file->number("gateway.port", 0, 65535, configuration.port);
     if (!port) return tl::unexpected(port.error());
     configuration.port = static_cast<std::uint16_t>(*port);

@@ -17,6 +17,7 @@ struct GatewayConfiguration {
     std::uint16_t port = 7480;    ///< 0: any free one
     std::string port_file;        ///< the real port is written here, if named
     std::string access_key;
+    std::string observer_key;     ///< lets people look and not act; empty: nobody
     std::string novnc = "/usr/share/novnc";
     std::string pages;            ///< folder to read pages from instead of the built-in ones
     std::size_t connections = 256;

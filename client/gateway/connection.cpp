@@ -98,7 +98,11 @@ asio::awaitable<void> send(beast::tcp_stream& stream, const Response& response, 
 /// What must be said instead of upgrading; nothing if the upgrade may go on.
 std::optional<Response> upgrade_problem(const Server& server, const Request& request, const std::optional<Target>& target) {
     if (!target || !is_websocket(target->asked)) return plain_answer(request, http::status::not_found, "No WebSocket here.\n");
-    if (!has_access(server, request)) return plain_answer(request, http::status::unauthorized, "Log in first, at /login.\n");
+    const Right right = right_of(server, request);
+    if (right == Right::none) return plain_answer(request, http::status::unauthorized, "Log in first, at /login.\n");
+    if (right == Right::observe && !std::holds_alternative<Watch>(target->asked)) {
+        return plain_answer(request, http::status::forbidden, "This key may look at the console, not open terminals.\n");
+    }
     if (!is_same_origin(request)) return plain_answer(request, http::status::forbidden, "Only pages of this gateway may connect.\n");
     return std::nullopt;
 }

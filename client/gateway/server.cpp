@@ -17,7 +17,7 @@ namespace understudy::gateway {
 using asio::ip::tcp;
 
 Server::Server(asio::io_context& context, GatewayConfiguration configuration)
-    : context_(context), configuration_(std::move(configuration)), access_(configuration_.access_key),
+    : context_(context), configuration_(std::move(configuration)), access_(configuration_.access_key, configuration_.observer_key),
       assets_(configuration_.pages, configuration_.novnc), desk_(context), acceptor_(context), sweep_wakeup_(context) {}
 
 Server::~Server() = default;

@@ -39,6 +39,9 @@ public:
     /// Rooms are shared with their streams, which may outlive the room's place in the table.
     [[nodiscard]] Result<std::shared_ptr<TerminalRoom>> room(const std::string& terminal, const std::string& place);
 
+    [[nodiscard]] std::size_t connections() const { return connections_; }
+    [[nodiscard]] std::size_t rooms() const { return rooms_.size(); }
+
     [[nodiscard]] asio::io_context& context() { return context_; }
     [[nodiscard]] AdminDesk& desk() { return desk_; }
     [[nodiscard]] const Access& access() const { return access_; }

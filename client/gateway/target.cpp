@@ -64,6 +64,16 @@ Asked asked_of(const std::string& path, const Query& query) {
     if (path == "/api/v1/watch") return Watch{};
     if (path == "/api/v1/act") return Act{};
     if (path == "/api/v1/health") return Health{};
+    if (path == "/health" || path == "/health/ready") return Readiness{};
+    if (path == "/health/live") return Liveness{};
+    if (path == "/metrics") return Metrics{};
+    if (path == "/api/v1/openapi.json") return Description{};
+    if (path == "/api/v1/me") return WhoAmI{};
+    if (path == "/api/v1/what-if") return WhatIf{};
+    for (const char* name : {"manager", "hosts", "nodes", "terminals", "sessions", "pools", "incidents", "figures"}) {
+        if (path == std::string("/api/v1/") + name) return Section{name};
+    }
+    if (path.starts_with("/api/v1/incidents/")) return IncidentQuestion{after("/api/v1/incidents/")};
     if (path.starts_with("/assets/")) return PageFile{after("/assets/")};
     if (path.starts_with("/novnc/")) return NovncFile{after("/novnc/")};
     if (path.starts_with("/terminal/") && is_terminal_name(after("/terminal/"))) return TerminalPage{after("/terminal/")};

@@ -19,13 +19,22 @@ struct ViewQuestion {};
 struct Watch {};
 struct Act {};
 struct Health {};
+struct Liveness {};                          ///< /health/live
+struct Readiness {};                         ///< /health/ready, and /health
+struct Metrics {};                           ///< /metrics
+struct Description {};                       ///< /api/v1/openapi.json
+struct WhoAmI {};                            ///< /api/v1/me
+struct Section { std::string name; };        ///< /api/v1/nodes, …
+struct IncidentQuestion { std::string id; }; ///< /api/v1/incidents/ID
+struct WhatIf {};                            ///< /api/v1/what-if?host=NAME
 /// `place` tells the pages of one terminal apart: a random text that a page keeps for as long as its tab lives.
 struct TerminalEvents { std::string terminal; std::string place; };
 struct TerminalStream { std::string terminal; std::string place; };
 struct Unknown {};
 
 using Asked = std::variant<Unknown, HomePage, LoginPage, ConsolePage, TerminalPage, PageFile, NovncFile, ViewQuestion,
-                           Watch, Act, Health, TerminalEvents, TerminalStream>;
+                           Watch, Act, Health, Liveness, Readiness, Metrics, Description, WhoAmI, Section,
+                           IncidentQuestion, WhatIf, TerminalEvents, TerminalStream>;
 
 using Query = std::map<std::string, std::string>;
 

@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "client/view/parts.hpp"
+
 namespace understudy::client {
 
 std::uint64_t new_request_id() {
@@ -17,6 +19,7 @@ tl::expected<AdminReply, NoAnswer> call(Link& link, Inbox& inbox, const AdminReq
                                         std::chrono::milliseconds timeout) {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     NoAnswer outcome;
+    ViewParts parts;  // of a view that is larger than a message: they come before the answer
     while (auto event = inbox.take_until(deadline)) {
         if (std::holds_alternative<LinkUp>(*event)) {
             link.send(request);
@@ -28,8 +31,13 @@ tl::expected<AdminReply, NoAnswer> call(Link& link, Inbox& inbox, const AdminReq
         } else if (auto* unreadable = std::get_if<Unreadable>(&*event)) {
             outcome.reason = unreadable->reason;
         } else if (auto* received = std::get_if<Received>(&*event)) {
+            if (auto* update = std::get_if<AdminUpdate>(&received->message)) static_cast<void>(parts.take(std::move(update->json)));
             auto* reply = std::get_if<AdminReply>(&received->message);
-            if (reply != nullptr && reply->request == request.request) return std::move(*reply);
+            if (reply == nullptr || reply->request != request.request) continue;
+            if (request.verb == "view" && reply->code == 0) {
+                if (const ViewTexts whole = parts.take(reply->json); !whole.empty()) reply->json = merged(whole);
+            }
+            return std::move(*reply);
         }
     }
     if (outcome.reason.empty()) {

@@ -185,6 +185,22 @@ Step Core::handle(Moment now, const Event& event) {
     return finish(state, new_tick);
 }
 
+Core Core::copy() const { return Core(std::make_unique<State>(*state_)); }
+
+Step Core::imagine_gone(Moment now, HostId host) {
+    State& state = *state_;
+    state.now = now.at;
+    state.wall_ms = now.wall_ms;
+    HostLive& live = state.host_live[host];
+    live.listed = true;
+    live.reachable = false;
+    live.last_error = "it is gone";
+    const std::set<NodeId> nodes = live.nodes;
+    for (const NodeId id : nodes) prove_down(state, id, Proof::instance_ended, "its host died", now.at);
+    state.pools_dirty = true;
+    return finish(state, true);
+}
+
 const State& Core::state() const { return *state_; }
 Image Core::durable_image() const { return write_image(*state_); }
 

@@ -40,6 +40,13 @@ class Core {
     /// counted or answered. Bounded work: what does not fit is continued at `wake_at`.
     [[nodiscard]] Step handle(Moment now, const Event& event);
 
+    /// A second core in the same state, to try things on: what it decides happens nowhere (rehearsal.hpp).
+    [[nodiscard]] Core copy() const;
+
+    /// For rehearsals, on a copy: it is certain at this moment that nothing runs on `host` any more, and that
+    /// it does not answer.
+    [[nodiscard]] Step imagine_gone(Moment now, HostId host);
+
     /// Everything known, for views, tests and the simulator's structural checks.
     [[nodiscard]] const State& state() const;
 

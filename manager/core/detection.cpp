@@ -110,7 +110,13 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
     const NodeRecord& node = state.nodes.at(id);
     if (node.state == NodeState::booting) {  // now it is proven that machines can be made there
         state.host_live[node.host].creation_failures = 0;
-        state.pool_live[node.flavour].failures = 0;
+        PoolLive& pool = state.pool_live[node.flavour];
+        pool.failures = 0;
+        if (live.asked_for != kNever) {
+            const Duration took = state.now - live.asked_for;
+            pool.making = pool.making == Duration{0} ? took : pool.making + (took - pool.making) / 4;
+            live.asked_for = kNever;
+        }
     }
     if (node.state == NodeState::booting || node.proof != Proof::none) {
         change_node(state, id, [](NodeRecord& record) {

@@ -96,10 +96,11 @@ struct KillInstance { NodeId node; };            ///< destroy it as a failure wo
 struct SetDrain { NodeId node; bool drain = true; };
 struct SetMaintenance { std::string host; bool maintenance = true; };
 struct OverrideGate {};
+struct NotifyTerminal { std::string terminal; std::string text; };  ///< "all": everybody who is attached
 
 using Wish = std::variant<DefineHost, DefinePool, DefineProfile, DefineTerminal, RemoveTerminal, EnrolNode,
                           ReleaseTerminal, FailOverSession, FailOverPresentation, KillInstance, SetDrain,
-                          SetMaintenance, OverrideGate>;
+                          SetMaintenance, OverrideGate, NotifyTerminal>;
 
 /// An administrator's recorded will. `client` none: from the configuration; no reply is sent.
 struct Intent {

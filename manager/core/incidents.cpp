@@ -6,7 +6,26 @@ namespace {
 
 constexpr std::size_t kKept = 200;
 
+/// How it ended: somebody saw a picture again, it failed anew before, or nobody sat there to see it.
+const char* outcome_of(const IncidentRecord& incident) {
+    const auto reached = [&](const char* name) {
+        return std::any_of(incident.phases.begin(), incident.phases.end(), [&](const PhaseMark& phase) { return phase.name == name; });
+    };
+    return reached("superseded") ? "superseded" : reached("picture") ? "seen" : "unwatched";
+}
+
 }  // namespace
+
+void Figures::add(const IncidentRecord& incident) {
+    ++failovers[{incident.kind, outcome_of(incident)}];
+    std::int64_t before_us = 0;
+    for (const PhaseMark& phase : incident.phases) {
+        if (phase.name == "superseded") return;  // the rest of the story is another incident's
+        if (&phase != &incident.phases.front()) phases[{incident.kind, phase.name}].add(std::max<std::int64_t>(phase.at_us - before_us, 0));
+        before_us = phase.at_us;
+    }
+    phases[{incident.kind, "whole"}].add(before_us);
+}
 
 IncidentId open_incident(State& state, std::string kind, TerminalId terminal, SessionId session, NodeId node,
                          std::string title, TimePoint first, const char* first_phase) {
@@ -56,7 +75,9 @@ bool undecided(const State& state, IncidentId id) {
 
 void close_incident(State& state, IncidentId id) {
     const IncidentRecord* record = state.incidents.find(id);
-    if (record != nullptr && record->open) state.incidents.edit(id).open = false;
+    if (record == nullptr || !record->open) return;
+    state.incidents.edit(id).open = false;
+    state.figures.add(*record);
 }
 
 void note(State& state, Note::Weight weight, IncidentId incident, std::string text) {

@@ -7,6 +7,7 @@ namespace understudy::manager {
 namespace {
 
 constexpr std::size_t kAnswersKept = 1024;
+constexpr std::size_t kNoticeBytes = 500;  ///< a line, not a letter
 
 bool good_name(const std::string& name) {
     return !name.empty() && name.size() <= limits::kNameBytes &&
@@ -216,6 +217,28 @@ struct Granter {
         if (!state.gate.closed) return failure(ErrorCode::refused, "the mass-failure gate is not closed");
         release_gate(state);
         return "the held nodes are given up";
+    }
+
+    Answer operator()(const NotifyTerminal& wish) const {
+        if (wish.text.empty() || wish.text.size() > kNoticeBytes) {
+            return failure(ErrorCode::invalid, "the text must have 1 to " + std::to_string(kNoticeBytes) + " bytes");
+        }
+        if (wish.terminal != "all") {
+            const auto known = state.terminal_names.find(wish.terminal);
+            if (known == state.terminal_names.end()) return no_terminal(wish.terminal);
+            const ClientId client = state.terminal_live[known->second].client;
+            if (!client) return failure(ErrorCode::unavailable, "nobody sits at terminal " + wish.terminal + " at this moment");
+            act_now(state, SendToClient{client, TerminalNotice{known->second, wish.text}});
+            return "told terminal " + wish.terminal;
+        }
+        std::size_t told = 0;
+        for (const auto& [id, terminal] : state.terminals.rows()) {
+            const ClientId client = state.terminal_live[id].client;
+            if (!client) continue;
+            act_now(state, SendToClient{client, TerminalNotice{id, wish.text}});
+            ++told;
+        }
+        return "told " + std::to_string(told) + (told == 1 ? " terminal" : " terminals");
     }
 
     static tl::unexpected<Error> no_terminal(const std::string& name) {

@@ -110,7 +110,7 @@ void create(State& state, const PoolRecord& pool, HostId host, const char* reaso
         record.reason = reason;
     });
     NodeLive& live = state.live[id];
-    live.state_since = state.now;
+    live.state_since = live.asked_for = state.now;
     live.lease_until = state.now;
     start_create(state, id);
 }

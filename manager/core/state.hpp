@@ -13,6 +13,7 @@
 
 #include "manager/core/actions.hpp"
 #include "manager/core/events.hpp"
+#include "manager/core/figures.hpp"
 #include "manager/core/records.hpp"
 #include "manager/core/settings.hpp"
 #include "manager/core/table.hpp"
@@ -77,6 +78,7 @@ struct NodeLive {
     std::uint32_t attempts = 0;     ///< failed tries of the present operation
     TimePoint retry_at = kNever;
     TimePoint boot_deadline = kNever;
+    TimePoint asked_for = kNever;   ///< being made since
     TimePoint state_since;          ///< last change of the record's state
     std::string last_error;         ///< of its hypervisor operation, in the hypervisor's words
 };
@@ -138,6 +140,7 @@ struct PoolLive {
     std::uint32_t failures = 0;        ///< creations given up in a row
     TimePoint paused_until;            ///< in the past: not paused
     std::string reason;                ///< last failure in the hypervisor's words, or why nothing can be made
+    Duration making{0};                ///< smoothed: from asking for a machine until it registers; 0: not seen yet
 };
 
 struct HostLive {
@@ -220,6 +223,7 @@ struct State {
     std::deque<std::pair<ClientId, std::uint64_t>> answered_order;
     GateState gate;
     Oddities oddities;
+    Figures figures;
     std::vector<std::string> alarms;
     bool store_failing = false;
     std::string store_reason;

@@ -57,6 +57,7 @@ void Loop::start(const std::vector<Wish>& wishes) {
 
 void Loop::take_step(Moment now, Step step) {
     wake_at_ = step.wake_at;
+    if (!step.writes.empty() || !step.after_durable.empty()) note_change();
     dispatcher_.accept(now.at, std::move(step));
 }
 
@@ -126,14 +127,14 @@ void Loop::take_ends_and_letters() {
         std::string cause;
         if (!processes_.confirm(end, cause)) continue;
         parts_.log(LogWeight::notice, "instance " + to_string(end.node) + " ended: " + cause);
-        changed_ = true;
+        note_change();
         tell(InstanceEnded{end.node, cause, read_clock().at});
     }
     for (Arrival& letter : letters) take_letter(letter);
 }
 
 void Loop::take_letter(Arrival& arrival) {
-    changed_ = true;
+    note_change();
     if (auto* commit = std::get_if<CommitAnswer>(&arrival)) {
         const Moment now = read_clock();
         if (commit->outcome != CommitOutcome::committed) parts_.log(LogWeight::warning, "the store: " + commit->reason);
@@ -204,20 +205,21 @@ void Loop::take_peers() {
 void Loop::take_peer_event(PeerEvent& event) {
     if (auto* said = std::get_if<NodeMessage>(&event)) {
         const bool breath = std::holds_alternative<Heartbeat>(said->message);
-        (breath ? breathing_ : changed_) = true;
+        if (breath) breathing_ = true;
+        else note_change();
         if (const auto* hello = std::get_if<Hello>(&said->message)) {
             parts_.log(LogWeight::info, "node " + to_string(said->from) + " says hello (" + hello->software + ")");
         }
         tell(NodeSaid{said->from, std::move(said->message)});
     } else if (auto* lost = std::get_if<NodeLost>(&event)) {
-        changed_ = true;
+        note_change();
         parts_.log(LogWeight::info, "the connection of node " + to_string(lost->node) + " broke");
         tell(NodeDisconnected{lost->node});
     } else if (auto* client = std::get_if<ClientMessage>(&event)) {
         take_client(*client);
     } else if (auto* gone = std::get_if<ClientLost>(&event)) {
         watchers_.erase(gone->client);
-        changed_ = true;
+        note_change();
         tell(ClientGone{gone->client});
     } else if (auto* oddity = std::get_if<PeerOddity>(&event)) {
         parts_.log(LogWeight::warning, "refused: " + oddity->text);
@@ -226,13 +228,13 @@ void Loop::take_peer_event(PeerEvent& event) {
 
 void Loop::take_client(const ClientMessage& said) {
     if (const auto* request = std::get_if<AdminRequest>(&said.message)) {
-        if (request->verb != "view" && request->verb != "watch" && request->verb != "incident") {
+        if (!only_looks(*request)) {
             parts_.log(LogWeight::notice, "\"" + said.name + "\" asks for " + request->verb);
         }
         take_admin(said.from, *request);
         return;
     }
-    changed_ = true;
+    note_change();
     tell(ClientSaid{said.from, said.message});
 }
 
@@ -244,7 +246,7 @@ void Loop::take_admin(ClientId client, const AdminRequest& request) {
         return;
     }
     if (const auto* intent = std::get_if<Intent>(&*order)) {
-        changed_ = true;
+        note_change();
         tell(*intent);
     } else if (const auto* incident = std::get_if<AskIncident>(&*order)) {
         std::string json = incident_json(core_.state(), incident->id);
@@ -254,6 +256,10 @@ void Loop::take_admin(ClientId client, const AdminRequest& request) {
         } else {
             parts_.peers.send(client, AdminReply{request.request, 0, "done", std::move(json)});
         }
+    } else if (const auto* loss = std::get_if<AskLoss>(&*order)) {
+        parts_.peers.send(client, AdminReply{request.request, 0, "done", rehearsals_.loss(core_, loss->host, version_)});
+    } else if (const auto* rehearsal = std::get_if<AskRehearsal>(&*order)) {
+        answer_rehearsal(client, request, rehearsal->wish);
     } else {
         answer_view(client, request.request);
         if (!std::holds_alternative<AskWatch>(*order)) return;
@@ -261,15 +267,30 @@ void Loop::take_admin(ClientId client, const AdminRequest& request) {
     }
 }
 
+void Loop::answer_rehearsal(ClientId client, const AdminRequest& request, const Wish& wish) {
+    AdminReply reply{request.request, 0, {}, {}};
+    std::string title = request.verb;
+    for (const std::string& argument : request.arguments) {
+        if (!argument.starts_with("dry-run=") && !argument.starts_with("reason=")) title += " " + argument;
+    }
+    reply.json = rehearsals_.wish(core_, wish, title, reply.code, reply.text);
+    parts_.peers.send(client, reply);
+}
+
 // ---- views
 
-const std::string& Loop::fresh_view(TimePoint now) {
+void Loop::note_change() {
+    changed_ = true;
+    ++version_;
+}
+
+const std::vector<std::string>& Loop::fresh_view(TimePoint now) {
     const bool old = view_.empty() || now - view_made_ >= kBreathInterval;
     if (!old && !changed_ && !breathing_) return view_;
     // Asked again within the interval, the same answer serves: views must not cost more than deciding.
     if (!view_.empty() && now < next_push_ && !changed_) return view_;
     extras_.now_wall_ms = read_clock().wall_ms;
-    view_ = view_json(core_.state(), extras_);
+    view_ = view_json(core_.state(), extras_, ++view_number_);
     const Duration cost = read_clock().at - now;
     view_made_ = now;
     next_push_ = now + std::max(kPushInterval, cost * kPushShare);
@@ -279,15 +300,20 @@ const std::string& Loop::fresh_view(TimePoint now) {
 }
 
 void Loop::answer_view(ClientId client, std::uint64_t request) {
-    parts_.peers.send(client, AdminReply{request, 0, "done", fresh_view(read_clock().at)});
+    const std::vector<std::string>& view = fresh_view(read_clock().at);
+    // What does not fit the answer comes before it: the answer is the sign that all is there.
+    for (std::size_t part = 1; part < view.size(); ++part) parts_.peers.send(client, AdminUpdate{view[part]});
+    parts_.peers.send(client, AdminReply{request, 0, "done", view.front()});
 }
 
 void Loop::push_views(TimePoint now) {
     std::erase_if(watchers_, [now](const auto& watcher) { return watcher.second.until < now; });
     if (watchers_.empty() || now < next_push_) return;
     if (!changed_ && !(breathing_ && now - view_made_ >= kBreathInterval)) return;
-    const AdminUpdate update{fresh_view(now)};
-    for (const auto& [client, watcher] : watchers_) parts_.peers.send(client, update);
+    for (const std::string& part : fresh_view(now)) {
+        const AdminUpdate update{part};
+        for (const auto& [client, watcher] : watchers_) parts_.peers.send(client, update);
+    }
 }
 
 }  // namespace understudy::manager

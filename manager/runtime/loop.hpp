@@ -19,6 +19,7 @@
 #include "manager/runtime/outlet.hpp"
 #include "manager/runtime/peers_port.hpp"
 #include "manager/runtime/process_watch.hpp"
+#include "manager/runtime/rehearsals.hpp"
 #include "manager/runtime/view.hpp"
 
 namespace understudy::manager {
@@ -83,8 +84,10 @@ class Loop {
     void take_client(const ClientMessage& said);
     void take_admin(ClientId client, const AdminRequest& request);
     void answer_view(ClientId client, std::uint64_t request);
+    void answer_rehearsal(ClientId client, const AdminRequest& request, const Wish& wish);
+    void note_change();
     void push_views(TimePoint now);
-    [[nodiscard]] const std::string& fresh_view(TimePoint now);
+    [[nodiscard]] const std::vector<std::string>& fresh_view(TimePoint now);
     void bind_enrolled();
     void admit_instance(NodeId node, const std::string& key);
     void revoke_instance(NodeId node);
@@ -98,10 +101,13 @@ class Loop {
     TimePoint wake_at_ = kNever;
     std::map<NodeId, std::string> instance_keys_;
     ViewExtras extras_;
-    std::string view_;
+    std::vector<std::string> view_;  ///< its parts
+    std::uint64_t view_number_ = 0;
     TimePoint view_made_{};
     bool changed_ = true;          ///< something an administrator would want to see at once
+    std::uint64_t version_ = 0;    ///< rises with every such change
     bool breathing_ = false;       ///< nothing but heartbeats
+    Rehearsals rehearsals_{read_clock};
     TimePoint next_push_{};
     TimePoint next_reap_{};
     std::map<ClientId, Watcher> watchers_;

@@ -15,7 +15,7 @@
 namespace understudy::manager {
 
 /// What a key may do.
-enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway };
+enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observer };
 
 [[nodiscard]] constexpr const char* to_string(PeerRole role) {
     switch (role) {
@@ -23,6 +23,7 @@ enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway };
         case PeerRole::terminal: return "terminal";
         case PeerRole::operator_: return "operator";
         case PeerRole::gateway: return "gateway";
+        case PeerRole::observer: return "observer";
     }
     return "?";
 }

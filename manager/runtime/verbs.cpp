@@ -1,6 +1,7 @@
 // See verbs.hpp.
 #include "manager/runtime/verbs.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <map>
@@ -125,17 +126,40 @@ const std::map<std::string, Reader>& acts() {
          [](Arguments& a, const State&) -> Wish { return DefineTerminal{a.text("name"), a.text("profile")}; }},
         {"remove-terminal", [](Arguments& a, const State&) -> Wish { return RemoveTerminal{a.text("name")}; }},
         {"maintenance", read_maintenance},
+        {"message",
+         [](Arguments& a, const State&) -> Wish { return NotifyTerminal{a.text("terminal"), a.text("text")}; }},
     };
     return kActs;
 }
 
 std::string all_verbs() {
-    std::string text = "view, watch, incident";
+    std::string text = "view, watch, incident, what-if";
     for (const auto& [verb, reader] : acts()) text += ", " + verb;
     return text;
 }
 
+/// "yes" rehearses, "no" is an act like any other.
+bool wants_rehearsal(Arguments& arguments) {
+    if (!arguments.has("dry-run")) return false;
+    const std::string value = arguments.text("dry-run");
+    if (value != "yes" && value != "no") arguments.complain("dry-run must be yes or no");
+    return value == "yes";
+}
+
+Result<AskLoss> read_loss(Arguments& arguments, const State& state) {
+    const std::string host = arguments.text("host");
+    if (const std::string verdict = arguments.verdict(); !verdict.empty()) return failure(ErrorCode::invalid, verdict);
+    const auto known = state.host_names.find(host);
+    if (known == state.host_names.end()) return failure(ErrorCode::not_found, "there is no host named '" + host + "'");
+    return AskLoss{known->second};
+}
+
 }  // namespace
+
+bool only_looks(const AdminRequest& request) {
+    if (!acts().contains(request.verb)) return true;
+    return std::find(request.arguments.begin(), request.arguments.end(), "dry-run=yes") != request.arguments.end();
+}
 
 Result<AdminOrder> read_order(ClientId client, const AdminRequest& request, const State& state) {
     Arguments arguments(request);
@@ -144,13 +168,20 @@ Result<AdminOrder> read_order(ClientId client, const AdminRequest& request, cons
         order = AskWatch{};
     } else if (request.verb == "incident") {
         order = AskIncident{arguments.id<IncidentId>("id")};
+    } else if (request.verb == "what-if") {
+        return read_loss(arguments, state);
     } else if (request.verb != "view") {
         const auto act = acts().find(request.verb);
         if (act == acts().end()) {
             return failure(ErrorCode::invalid, "there is no verb \"" + request.verb + "\"; there are: " + all_verbs());
         }
         Wish wish = act->second(arguments, state);
-        order = Intent{client, request.request, arguments.text("reason"), std::move(wish)};
+        if (wants_rehearsal(arguments)) {
+            static_cast<void>(arguments.optional_text("reason"));
+            order = AskRehearsal{std::move(wish)};
+        } else {
+            order = Intent{client, request.request, arguments.text("reason"), std::move(wish)};
+        }
     }
     if (const std::string verdict = arguments.verdict(); !verdict.empty()) return failure(ErrorCode::invalid, verdict);
     return order;

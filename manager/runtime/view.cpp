@@ -56,6 +56,7 @@ class Viewer {
     Json whole(std::size_t incidents) const {
         Json view;
         view["manager"] = manager();
+        view["figures"] = figures();
         view["hosts"] = Json::array();
         for (const auto& [id, host] : state_.hosts.rows()) view["hosts"].push_back(host_json(id, host));
         view["nodes"] = Json::array();
@@ -93,8 +94,33 @@ class Viewer {
                 {"now_wall_ms", extras_.now_wall_ms},
                 {"version", extras_.version},
                 {"store", state_.store_failing ? "failing: " + state_.store_reason : std::string("ok")},
-                {"gate", {{"closed", state_.gate.closed}, {"reason", state_.gate.reason}}},
+                {"gate", {{"closed", state_.gate.closed}, {"reason", state_.gate.reason}, {"held", state_.gate.held.size()},
+                          {"population", state_.gate.population}}},
+                {"oddities", oddities()},
+                {"operations", state_.operations.size()},
                 {"alarms", std::move(alarms)}};
+    }
+
+    Json oddities() const {
+        const Oddities& odd = state_.oddities;
+        return {{"unknown_node", odd.unknown_node}, {"stale_registration", odd.stale_registration},
+                {"unknown_operation", odd.unknown_operation}, {"stale_status", odd.stale_status},
+                {"unexpected_message", odd.unexpected_message}, {"unknown_client", odd.unknown_client},
+                {"unknown_instance", odd.unknown_instance}};
+    }
+
+    /// What happened since this manager started, in numbers.
+    Json figures() const {
+        Json failovers = Json::array();
+        for (const auto& [key, count] : state_.figures.failovers) {
+            failovers.push_back({{"kind", key.first}, {"outcome", key.second}, {"count", count}});
+        }
+        Json phases = Json::array();
+        for (const auto& [key, histogram] : state_.figures.phases) {
+            phases.push_back({{"kind", key.first}, {"phase", key.second}, {"bounds_us", Histogram::kBoundsUs},
+                              {"counts", histogram.counts}, {"sum_us", histogram.sum_us}, {"count", histogram.count}});
+        }
+        return {{"failovers", std::move(failovers)}, {"phases", std::move(phases)}};
     }
 
     Json host_json(HostId id, const HostRecord& host) const {
@@ -113,6 +139,7 @@ class Viewer {
                 {"used", {{"vcpus", live == nullptr ? 0 : live->vcpus_used}, {"memory_mib", live == nullptr ? 0 : live->memory_used_mib}}},
                 {"acceleration", acceleration == extras_.acceleration.end() ? "unproven" : acceleration->second},
                 {"acceleration_reason", reason == extras_.acceleration_reason.end() ? "" : reason->second},
+                {"can_fence", host.can_fence},
                 {"instances", std::move(instances)}};
     }
 
@@ -159,6 +186,8 @@ class Viewer {
                   {"door", text_of(node.door)}};
         if (live != nullptr && live->registration != 0) {
             view["heard_ms_ago"] = to_ms(std::max(state_.fair() - live->heard, Duration{0}));
+            view["lease_ms"] = to_ms(std::max(live->lease_until - state_.now, Duration{0}));
+            view["held"] = live->held_by_gate;
             view["load_permille"] = live->load_permille;
             view["memory_used_mib"] = live->memory_used_mib;
             view["can_checkpoint"] = live->can_checkpoint;
@@ -275,7 +304,7 @@ class Viewer {
         return {{"flavour", pool.flavour}, {"image", pool.image}, {"vcpus", pool.vcpus}, {"memory_mib", pool.memory_mib},
                 {"slots", pool.slots}, {"idle", live.idle.size()}, {"serving", serving}, {"creating", live.coming.size()},
                 {"total", live.total}, {"min_idle", pool.min_idle}, {"max_idle", pool.max_idle}, {"max_total", pool.max_total},
-                {"paused", live.paused_until > state_.now}, {"reason", live.reason}};
+                {"making_ms", to_ms(live.making)}, {"paused", live.paused_until > state_.now}, {"reason", live.reason}};
     }
 
     const State& state_;
@@ -284,23 +313,44 @@ class Viewer {
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+/// Cuts a view between rows. Each row is turned into text once.
+std::vector<std::string> divided(const Json& view, std::uint64_t number) {
+    constexpr std::array kLong{"nodes", "terminals", "sessions", "incidents"};
+    Json rest = view;
+    for (const char* list : kLong) rest[list] = Json::array();
+    std::vector<std::string> bodies{text_of(rest).substr(1)};  // without its opening brace
+    bodies.back().pop_back();
+    std::size_t left_out = 0;
+    for (const char* list : kLong) {
+        std::string rows;
+        const auto close = [&] {
+            if (!rows.empty()) bodies.push_back("\"" + std::string(list) + "\":[" + rows + "]");
+            rows.clear();
+        };
+        for (const Json& row : view[list]) {
+            const std::string text = text_of(row);
+            if (rows.size() + text.size() > kMostBytes) close();
+            if (bodies.size() + 1 >= kMostParts) ++left_out;
+            else rows += (rows.empty() ? "" : ",") + text;
+        }
+        close();
+    }
+    std::vector<std::string> parts;
+    for (const std::string& body : bodies) {
+        const std::string count = left_out == 0 ? "" : "\"left_out\":" + std::to_string(left_out) + ",";
+        parts.push_back("{\"view\":" + std::to_string(number) + ",\"part\":" + std::to_string(parts.size() + 1) +
+                        ",\"parts\":" + std::to_string(bodies.size()) + "," + (parts.empty() ? count : "") + body + "}");
+    }
+    return parts;
+}
+
 }  // namespace
 
-std::string view_json(const State& state, const ViewExtras& extras) {
+std::vector<std::string> view_json(const State& state, const ViewExtras& extras, std::uint64_t number) {
     const Viewer viewer(state, extras);
-    std::string text = text_of(viewer.whole(kIncidentsShown));
-    if (text.size() <= kMostBytes) return text;
-    Json view = viewer.whole(5);
-    std::size_t left_out = 0;
-    for (const char* list : {"nodes", "sessions", "terminals"}) {
-        while ((text = text_of(view)).size() > kMostBytes && !view[list].empty()) {
-            const std::size_t keep = view[list].size() / 2;
-            left_out += view[list].size() - keep;
-            view[list].erase(view[list].begin() + static_cast<std::ptrdiff_t>(keep), view[list].end());
-            view["left_out"] = left_out;
-        }
-    }
-    return text;
+    Json view = viewer.whole(kIncidentsShown);
+    if (std::string text = text_of(view); text.size() <= kMostBytes) return {std::move(text)};
+    return divided(view, number);
 }
 
 std::string incident_json(const State& state, IncidentId id) {

@@ -21,9 +21,12 @@ struct ViewExtras {
 
 inline constexpr std::size_t kIncidentsShown = 50;
 
-/// The whole view, as PROTOCOL.md describes it. Always fits a message: what is too much is left out from
-/// the end of the longest lists, and "left_out" counts it.
-[[nodiscard]] std::string view_json(const State& state, const ViewExtras& extras);
+inline constexpr std::size_t kMostParts = 32;  ///< of one view
+
+/// The whole view, as PROTOCOL.md describes it: one text, or several that each fit a message. Then each starts
+/// with "view" (a number of its own), "part" (from 1) and "parts", and lists of later parts continue those of
+/// earlier ones. What would not fit into kMostParts is left out from the end, and "left_out" counts it.
+[[nodiscard]] std::vector<std::string> view_json(const State& state, const ViewExtras& extras, std::uint64_t number);
 
 /// One incident; empty when there is none with this id.
 [[nodiscard]] std::string incident_json(const State& state, IncidentId id);

@@ -61,6 +61,19 @@ TEST_CASE("view: an incident tells evidence, proof, decision, what was weighed, 
     CHECK(incident_text(file_text("incident.json")).value() == file_text("incident.txt"));
 }
 
+TEST_CASE("rehearsal: what has no place comes first, then who goes where, then who lacks a backup") {
+    CHECK(rehearsal_text(file_text("rehearsal.json")).value() == file_text("rehearsal.txt"));
+    CHECK(rehearsal_text("{}"));
+    CHECK(rehearsal_text("[").error().code == ErrorCode::damaged);
+}
+
+TEST_CASE("names: what commands take, one on a line") {
+    CHECK(names_in(R"({"hosts":[{"name":"alpha"},{"name":"be\nta"}],"nodes":[{"id":5}],"pools":[{"flavour":"small"}]})", "hosts") == "alpha\nbe ta\n");
+    CHECK(names_in(R"({"nodes":[{"id":5}]})", "nodes") == "5\n");
+    CHECK(names_in(R"({"pools":[{"flavour":"small"}]})", "pools") == "small\n");
+    CHECK(names_in("[", "hosts").empty());
+}
+
 TEST_CASE("view: members that are missing or of another type are shown as absent, never fatal") {
     for (const char* view : {"{}", R"({"nodes":[{}],"hosts":[7],"terminals":[{"presentation":[]}],"sessions":[{"backups":{}}],"pools":[null],"incidents":[{"phases":3}],"manager":4})"}) {
         for (int section = 0; section <= static_cast<int>(Section::incidents); ++section) {

@@ -1,6 +1,7 @@
 // fake-manager: lets a person, or a browser test, play the manager towards gateway, terminals and the
 // command line. One thread. Commands on standard input, one per line:
-//   view FILE                  what "view" and "watch" answer from now on; watchers are told
+//   view FILE [FILE…]          what "view" and "watch" answer from now on, in one or several parts; watchers are told
+//   rehearsal FILE             what "what-if" and acts with dry-run=yes answer
 //   redirect EPOCH PORT        send all terminals to this door of 127.0.0.1
 //   waiting TEXT               tell all terminals to wait
 //   taken NAME                 tell that terminal that it was opened at another place
@@ -9,12 +10,14 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
 #include <set>
 #include <sstream>
+#include <vector>
 
 #include "fake_manager.hpp"
 
@@ -22,9 +25,15 @@ namespace {
 
 using namespace understudy;
 
+std::string content_of(const std::string& path) {
+    std::ifstream stream(path);
+    return {std::istreambuf_iterator<char>(stream), {}};
+}
+
 struct Play {
     test::FakeManager manager;
-    std::string view = "{}";
+    std::vector<std::string> view{"{}"};  ///< its parts
+    std::string rehearsal;
     std::set<std::string> watchers;
     std::map<std::string, std::string> terminals;  ///< connection → name
     std::optional<TerminalRedirect> redirect;
@@ -45,7 +54,12 @@ struct Play {
         } else if (const auto* request = std::get_if<AdminRequest>(&heard.message)) {
             AdminReply reply{request->request, 0, "Done: " + request->verb, ""};
             if (request->verb == "watch") watchers.insert(heard.from);
-            if (request->verb == "watch" || request->verb == "view") reply.json = view;
+            if (request->verb == "watch" || request->verb == "view") {
+                for (std::size_t part = 1; part < view.size(); ++part) manager.send(heard.from, AdminUpdate{view[part]});
+                reply.json = view.front();
+            }
+            const auto& given = request->arguments;
+            if (request->verb == "what-if" || std::find(given.begin(), given.end(), "dry-run=yes") != given.end()) reply.json = rehearsal;
             std::cout << "asked " << request->verb;
             for (const auto& argument : request->arguments) std::cout << " [" << argument << "]";
             std::cout << std::endl;
@@ -59,11 +73,15 @@ struct Play {
         std::string verb;
         words >> verb;
         if (verb == "view") {
+            view.clear();
+            for (std::string path; words >> path;) view.push_back(content_of(path));
+            for (const auto& watcher : watchers) {
+                for (const std::string& part : view) manager.send(watcher, AdminUpdate{part});
+            }
+        } else if (verb == "rehearsal") {
             std::string path;
             words >> path;
-            std::ifstream stream(path);
-            view.assign(std::istreambuf_iterator<char>(stream), {});
-            for (const auto& watcher : watchers) manager.send(watcher, AdminUpdate{view});
+            rehearsal = content_of(path);
         } else if (verb == "redirect") {
             TerminalRedirect fresh;
             fresh.terminal = TerminalId(1);

@@ -13,25 +13,36 @@ using namespace understudy::gateway;
 
 TEST_CASE("access: only the key is the key") {
     const Access access("correct horse battery");
-    CHECK(access.key_is_right("correct horse battery"));
-    CHECK_FALSE(access.key_is_right("correct horse batter"));
-    CHECK_FALSE(access.key_is_right(""));
+    CHECK(access.right_of_key("correct horse battery") == Right::operate);
+    CHECK(access.right_of_key("correct horse batter") == Right::none);
+    CHECK(access.right_of_key("") == Right::none);
 }
 
 TEST_CASE("access: a cookie holds until its date, for this key only, and not when touched") {
     const Access access("correct horse battery");
-    const std::string cookie = "understudy=" + access.make_cookie(1000);
-    CHECK(access.cookies_are_right(cookie, 1000));
-    CHECK(access.cookies_are_right("a=b; " + cookie + "; c", 1000 + kCookieSeconds - 1));
-    CHECK_FALSE(access.cookies_are_right(cookie, 1000 + kCookieSeconds));
-    CHECK_FALSE(Access("another key than that").cookies_are_right(cookie, 1000));
+    const std::string cookie = "understudy=" + access.make_cookie(Right::operate, 1000);
+    CHECK(access.right_of_cookies(cookie, 1000) == Right::operate);
+    CHECK(access.right_of_cookies("a=b; " + cookie + "; c", 1000 + kCookieSeconds - 1) == Right::operate);
+    CHECK(access.right_of_cookies(cookie, 1000 + kCookieSeconds) == Right::none);
+    CHECK(Access("another key than that").right_of_cookies(cookie, 1000) == Right::none);
     for (std::size_t i = std::string("understudy=").size(); i < cookie.size(); ++i) {
         std::string touched = cookie;
         touched[i] = touched[i] == '1' ? '2' : '1';
-        CHECK_FALSE(access.cookies_are_right(touched, 1000));
+        CHECK(access.right_of_cookies(touched, 1000) == Right::none);
     }
-    CHECK_FALSE(access.cookies_are_right("understudy", 1000));
-    CHECK_FALSE(access.cookies_are_right("understudy=;", 1000));
+    CHECK(access.right_of_cookies("understudy", 1000) == Right::none);
+    CHECK(access.right_of_cookies("understudy=;", 1000) == Right::none);
+}
+
+TEST_CASE("access: an observer's key and cookie never give more than looking, and need a key that is set") {
+    const Access access("correct horse battery", "a key for observers");
+    CHECK(access.right_of_key("a key for observers") == Right::observe);
+    const std::string cookie = "understudy=" + access.make_cookie(Right::observe, 1000);
+    CHECK(access.right_of_cookies(cookie, 1001) == Right::observe);
+    CHECK(access.right_of_cookies(cookie + "; understudy=" + access.make_cookie(Right::operate, 1000), 1001) == Right::operate);
+    const Access without("correct horse battery");
+    CHECK(without.right_of_key("") == Right::none);
+    CHECK(without.right_of_cookies(cookie, 1001) == Right::none);
 }
 
 TEST_CASE("access: guessing is slowed down, and only for a while") {

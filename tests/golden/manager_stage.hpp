@@ -120,6 +120,7 @@ class ManagerStage final : public Surroundings {
     void show_pools();
     void show_incidents();
     void show_oddities();
+    void do_what_if(const Statement&);
     std::vector<NodeId> nodes_of(const Statement& statement, std::size_t index) const;
 
     static constexpr TimePoint kBegin{std::chrono::hours(1)};

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "manager/core/rehearsal.hpp"
 #include "manager/core/state.hpp"
 #include "tests/golden/manager_stage.hpp"
 
@@ -485,6 +486,32 @@ void ManagerStage::show_oddities() {
     tell("unknown_instance", odd.unknown_instance);
 }
 
+/// What the core would decide; it must not change anything, and is asked twice to show that.
+void ManagerStage::do_what_if(const Statement& statement) {
+    if (!core_) statement.fail("the manager does not run");
+    const Moment moment{now_, wall_ms()};
+    const auto ask = [&] {
+        if (statement.word(1, "host or drain") == "host") return rehearse_loss(*core_, host(statement, 2), moment);
+        if (statement.words[1] == "drain") return rehearse(*core_, SetDrain{node(statement, 2), true}, moment);
+        statement.fail("'host NAME' or 'drain NODE' is expected");
+    };
+    const Image before = core_->durable_image();
+    const Rehearsal result = ask();
+    if (core_->durable_image() != before || ask().moves.size() != result.moves.size()) broken("a rehearsal changes nothing");
+    const auto subject = [&](TerminalId terminal, SessionId session) { return session ? names_.of(session) : "desktop of " + core_->state().terminals.at(terminal).name; };
+    for (const RehearsedMove& move : result.moves) {
+        print("  ", subject(move.terminal, move.session) + ": from " + names_.of(move.from) + " to " + (move.to_new_machine ? "a new machine" : names_.of(move.to)) + " on " +
+                        names_.of(move.to_host) + (move.expected == Duration{0} ? "" : ", in " + std::to_string(to_ms(move.expected)) + " ms") +
+                        (move.decision.empty() || move.to_new_machine ? "" : "; " + move.decision) + (move.lost.empty() ? "" : "; loses " + move.lost));
+    }
+    for (const RehearsedLack& lack : result.lacks) print("  ", subject(lack.terminal, lack.session) + ": no place: " + lack.reason);
+    for (const RehearsedThinning& thin : result.thinnings) {
+        print("  ", subject(thin.terminal, thin.session) + ": " + std::to_string(thin.backups) + " of " + std::to_string(thin.wanted) + " backups" + (thin.reason.empty() ? "" : ": " + thin.reason));
+    }
+    print("  ", std::to_string(result.instances_lost) + " instances lost, " + std::to_string(result.instances_made) + " made, " + std::to_string(result.backups_renewed) + " backups renewed" +
+                    (result.complete ? "" : "; NOT COMPLETE"));
+}
+
 // ---------------------------------------------------------------- the tables of words
 
 const std::map<std::string, ManagerStage::Verb>& ManagerStage::definitions() {
@@ -506,7 +533,7 @@ const std::map<std::string, ManagerStage::Verb>& ManagerStage::verbs() {
         {"starts", &Stage::do_starts}, {"layout", &Stage::do_layout}, {"enrol", &Stage::do_enrol},
         {"operations", &Stage::do_operations}, {"hypervisor", &Stage::do_hypervisor}, {"boots", &Stage::do_boots},
         {"stranger", &Stage::do_stranger}, {"vanish", &Stage::do_vanish}, {"admin", &Stage::do_admin},
-        {"inject", &Stage::do_inject}, {"show", &Stage::do_show}, {"detail", &Stage::do_detail},
+        {"inject", &Stage::do_inject}, {"show", &Stage::do_show}, {"what-if", &Stage::do_what_if}, {"detail", &Stage::do_detail},
         {"hide", &Stage::do_hide}, {"reveal", &Stage::do_hide}};
     return kVerbs;
 }

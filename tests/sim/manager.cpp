@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "manager/core/rehearsal.hpp"
 #include "manager/core/state.hpp"
 #include "tests/sim/world.hpp"
 
@@ -162,6 +163,16 @@ void SimManager::compare_with_store() {
     if (!quiet() || paused_) return;
     if (core_->durable_image() == world_.store.image()) return;
     throw Violation{Exit::safety, "S9", "the store's content differs from the durable part of the live state"};
+}
+
+void SimManager::rehearse() {
+    if (!core_ || paused_ || core_->state().hosts.rows().empty()) return;
+    const auto& hosts = core_->state().hosts.rows();
+    const auto host = std::next(hosts.begin(), static_cast<std::ptrdiff_t>(rehearsed_++ % hosts.size()))->first;
+    const Image before = core_->durable_image();
+    const Rehearsal rehearsal = rehearse_loss(*core_, host, moment());
+    if (core_->durable_image() != before) throw Violation{Exit::safety, "rehearsal", "what was only rehearsed changed the state"};
+    if (!rehearsal.complete) throw Violation{Exit::safety, "S11", "the rehearsal of a host's death does not end within its bound"};
 }
 
 // ---------------------------------------------------------------------------- what reaches it

@@ -44,6 +44,8 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
 
     /// Promise S9, when nothing waits for the store.
     void compare_with_store();
+    /// A rehearsal of a host's death, one host after the other: it ends, and changes nothing.
+    void rehearse();
     [[nodiscard]] bool quiet() const { return core_ && dispatcher_->quiet(); }
     [[nodiscard]] const manager::Core* core() const { return core_ ? &*core_ : nullptr; }
     [[nodiscard]] std::uint64_t wishes_applied() const { return life_; }
@@ -80,6 +82,7 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
     std::unique_ptr<manager::Dispatcher> dispatcher_;
     std::vector<std::function<void()>> backlog_;
     std::uint64_t sequence_ = 0;
+    std::size_t rehearsed_ = 0;
     TimePoint core_wake_ = kNever;       ///< local
     TimePoint core_timer_at_ = kNever;   ///< real
     std::uint64_t core_timer_ = 0;

@@ -145,6 +145,7 @@ TimePoint World::oldest_open_wish() const { return wishes_.empty() ? kNever : wi
 
 void World::check_regularly() {
     manager.compare_with_store();
+    manager.rehearse();
     kernel.after(seconds(options.large ? 120 : 20), [this] { check_regularly(); });
 }
 

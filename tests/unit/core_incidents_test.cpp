@@ -57,3 +57,35 @@ TEST_CASE("incidents: their number is bounded, the oldest go first, and marks of
     close_incident(recorder.state, first);
     CHECK(recorder.state.incidents.find(first) == nullptr);
 }
+
+TEST_CASE("figures: an incident counts once, by how it ended, and each phase from the one before", "[core]") {
+    Recorder recorder;
+    const IncidentId seen = recorder.open();
+    recorder.state.now += 300ms;
+    mark(recorder.state, seen, "detected");
+    recorder.state.now += 2s;
+    mark(recorder.state, seen, "picture");
+    close_incident(recorder.state, seen);
+    close_incident(recorder.state, seen);
+    const Figures& figures = recorder.state.figures;
+    CHECK(figures.failovers.at({"execution", "seen"}) == 1);
+    CHECK(figures.phases.at({"execution", "detected"}).sum_us == 300'000);
+    CHECK(figures.phases.at({"execution", "picture"}).sum_us == 2'000'000);
+    CHECK(figures.phases.at({"execution", "whole"}).sum_us == 2'300'000);
+    CHECK_FALSE(figures.phases.contains({"execution", "failed"}));
+    supersede(recorder.state, recorder.open());
+    close_incident(recorder.state, recorder.open());
+    CHECK(figures.failovers.at({"execution", "superseded"}) == 1);
+    CHECK(figures.failovers.at({"execution", "unwatched"}) == 1);
+}
+
+TEST_CASE("figures: a duration is in the first bucket that holds it, longer ones in the last", "[core]") {
+    Histogram histogram;
+    histogram.add(5'000);
+    histogram.add(5'001);
+    histogram.add(3'600'000'000);
+    CHECK(histogram.counts.front() == 1);
+    CHECK(histogram.counts[1] == 1);
+    CHECK(histogram.counts.back() == 1);
+    CHECK(histogram.count == 3);
+}

@@ -1,9 +1,14 @@
-// Everything that changes something: one dialog that says what will happen, takes the reason, and shows
-// how it went.
+// Everything that changes something: one dialog that says what will happen, shows what the deciding core would
+// do (rehearsed, nothing moves), takes the reason, and shows how it went.
 
 import { h } from "./dom.js";
+import { rehearsalParts } from "./rehearsal.js";
 
 const dialog = document.getElementById("dialog");
+let observer = false;
+let open = 0;   // counts dialogs, so that a late answer does not land in another one
+
+export function mayOnlyLook() { observer = true; }
 
 async function send(verb, values) {
   const answer = await fetch("/api/v1/act", {
@@ -12,52 +17,97 @@ async function send(verb, values) {
     body: JSON.stringify({ verb, arguments: values }),
   }).catch((error) => ({ failed: `The gateway does not answer (${error.message}). It may or may not have happened: look at the view.` }));
   if (answer.failed) return { fine: false, text: answer.failed };
-  if (answer.status === 401) return { fine: false, text: "The log-in has run out. Reload this page." };
+  if (answer.status === 401) return { fine: false, expired: true, text: "Your log-in has run out. Nothing was done." };
   const result = await answer.json().catch(() => null);
   if (!result) return { fine: false, text: `The gateway answered ${answer.status}.` };
-  return { fine: result.code === 0, text: result.text || (result.code === 0 ? "Done." : result.word) };
+  return { fine: result.code === 0, text: result.text || (result.code === 0 ? "Done." : result.word), json: result.json };
 }
 
-function showResult({ fine, text }) {
-  const close = h("button", { class: "main", type: "button", onclick: () => dialog.close() }, "Close");
-  dialog.replaceChildren(
+export const loginAddress = () => `/login?next=${encodeURIComponent(location.pathname)}`;
+
+function present(...parts) {
+  open += 1;
+  dialog.replaceChildren(...parts.flat().filter(Boolean));
+  if (!dialog.open) dialog.showModal();
+  return open;
+}
+
+const closeButton = (text = "Close", main = true) => h("button", { class: main ? "main" : "", type: "button", onclick: () => dialog.close() }, text);
+
+function showResult({ fine, text, expired }) {
+  const close = closeButton();
+  present(
     h("h2", { id: "dialog-title" }, fine ? "Done" : "Not done"),
     h("p", { class: fine ? "result good" : "result bad", role: "alert" }, text),
-    h("div", { class: "buttons" }, close));
+    h("div", { class: "buttons" }, expired ? h("a", { class: "button", href: loginAddress() }, "Log in again") : null, close));
   close.focus();
 }
 
-// act: { title, text, verb, values, button, risky }
+async function preview(act, values, place, mine) {
+  if (act.preview === false) return;
+  place.replaceChildren(h("p", { class: "soft" }, "Rehearsing…"));
+  const { fine, text, json } = await send(act.verb, { ...values, "dry-run": "yes" });
+  if (mine !== open) return;
+  if (json?.counts && fine) place.replaceChildren(...rehearsalParts(json).flat().filter(Boolean));
+  else if (fine) place.replaceChildren();
+  else place.replaceChildren(h("p", { class: "result bad" }, text));
+}
+
+const fieldOf = (field) => {
+  const input = h(field.long ? "textarea" : "input", {
+    id: `field-${field.name}`, name: field.name, required: true, autocomplete: "off", type: field.long ? null : field.type ?? "text",
+    min: field.min, max: field.max, maxlength: field.maxlength, rows: field.long ? 2 : null,
+  });
+  input.value = field.value ?? "";
+  return [h("label", { for: `field-${field.name}` }, field.label), input];
+};
+
+// act: { title, text, verb, values, button, risky, fields: [{ name, label, value, … }], preview: false }
 export function confirmAct(act) {
   const reason = h("input", { id: "reason", required: true, maxlength: 200, autocomplete: "off", placeholder: "For the record, and for whoever reads it later" });
-  const button = h("button", { class: act.risky ? "risky" : "main" }, act.button);
+  const button = h("button", { class: act.risky ? "risky" : "main", disabled: observer }, act.button);
+  const place = h("div", { class: "preview", "aria-live": "polite" });
+  const fields = (act.fields ?? []).map(fieldOf);
+  const valuesNow = () => ({ ...act.values, ...Object.fromEntries(fields.map(([, input]) => [input.name, input.value.trim()])) });
   const form = h("form", { method: "dialog" },
     h("h2", { id: "dialog-title" }, act.title),
     h("p", { class: "soft" }, act.text),
-    h("label", { for: "reason" }, "Reason"), reason,
-    h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), button));
+    fields, place,
+    observer ? h("p", { class: "result warned" }, "You may look and not act. To act, log in with the operators' key.") : [h("label", { for: "reason" }, "Reason"), reason],
+    h("div", { class: "buttons" }, closeButton("Cancel", false), button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (!reason.value.trim()) return reason.focus();
+    if (observer) return;
+    if (!reason.value.trim()) { reason.focus(); return; }
     button.disabled = true;
     button.textContent = "Asking the manager…";
-    showResult(await send(act.verb, { ...act.values, reason: reason.value.trim() }));
+    const mine = open;
+    const result = await send(act.verb, { ...valuesNow(), reason: reason.value.trim() });
+    if (mine === open) showResult(result);
   });
-  dialog.replaceChildren(form);
-  if (!dialog.open) dialog.showModal();
-  reason.focus();
+  const mine = present(form);
+  (fields[0]?.[1] ?? (observer ? dialog.querySelector("button") : reason)).focus();
+  for (const [, input] of fields) input.addEventListener("change", () => preview(act, valuesNow(), place, mine));
+  preview(act, valuesNow(), place, mine);
 }
 
 // Shows details with buttons for acts in the same dialog. rows: [[label, value], …]
 export function showDetails(title, rows, buttons) {
-  dialog.replaceChildren(
+  present(
     h("h2", { id: "dialog-title" }, title),
     h("dl", { class: "facts" }, rows.filter(([, value]) => value).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])),
-    h("div", { class: "buttons" }, buttons, h("button", { type: "button", class: "main", autofocus: true, onclick: () => dialog.close() }, "Close")));
-  if (!dialog.open) dialog.showModal();
+    h("div", { class: "buttons" }, buttons, closeButton()));
+}
+
+// Shows parts that change while they are looked at; returns what puts new ones in, as long as this is shown.
+export function showLive(title, parts, buttons = []) {
+  const place = h("div", { class: "preview" }, parts);
+  const mine = present(h("h2", { id: "dialog-title" }, title), place, h("div", { class: "buttons" }, buttons, closeButton()));
+  return (fresh) => { if (dialog.open && mine === open) place.replaceChildren(...fresh.flat().filter(Boolean)); return dialog.open && mine === open; };
 }
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+dialog.addEventListener("close", () => { open += 1; });
 
 export const acts = {
   failoverSession: (session) => ({
@@ -71,6 +121,11 @@ export const acts = {
   release: (terminal) => ({
     title: `Release ${terminal.name}?`, verb: "release", values: { terminal: terminal.name }, button: "Release", risky: true,
     text: "Its applications end and what they have not saved is lost. Its nodes go back to the pool.",
+  }),
+  message: (terminal) => ({
+    title: terminal ? `A message to ${terminal.name}` : "A message to every terminal in use", verb: "message", values: { terminal: terminal?.name ?? "all" }, button: "Send", preview: false,
+    fields: [{ name: "text", label: "Text", long: true, maxlength: 400 }],
+    text: "It is shown over the desktop for a while. The person can go on working.",
   }),
   kill: (node) => ({
     title: `Kill the instance of ${node.name}?`, verb: "kill", values: { node: node.id }, button: "Kill", risky: true,
@@ -88,6 +143,17 @@ export const acts = {
     title: value === "on" ? `Take ${host.name} out for maintenance?` : `Use ${host.name} again?`, verb: "maintenance",
     values: { host: host.name, value }, button: value === "on" ? "Start maintenance" : "Use again",
     text: value === "on" ? "Everything on its nodes moves to other hosts, and no instances are created on it until maintenance ends." : "Instances may be created on it again.",
+  }),
+  fence: (host) => ({
+    title: `Switch ${host.name} off?`, verb: "fence", values: { host: host.name }, button: "Fence", risky: true,
+    text: "Its fence agent cuts the power and confirms it. Everything on it ends; what it served goes on elsewhere from the newest checkpoints.",
+  }),
+  pool: (pool) => ({
+    title: `Resize pool ${pool.flavour}`, verb: "pool", values: { flavour: pool.flavour }, button: "Resize",
+    text: "Machines are made or given back until the pool is as told. Nothing that serves is touched.",
+    fields: [{ name: "min_idle", label: "Kept ready at all times", type: "number", min: 0, max: 100000, value: pool.min_idle },
+      { name: "max_idle", label: "Returned machines above this are destroyed", type: "number", min: 0, max: 100000, value: pool.max_idle },
+      { name: "max_total", label: "Never more than this", type: "number", min: 0, max: 100000, value: pool.max_total }],
   }),
   overrideGate: () => ({
     title: "Let the held fail-overs go on?", verb: "override-gate", values: {}, button: "Go on", risky: true,

@@ -42,14 +42,48 @@ export function clock(wallMs) {
   return `${time.toLocaleDateString([], { day: "numeric", month: "short" })}, ${text}`;
 }
 
+function focusedKey(place) { return place.contains(document.activeElement) ? document.activeElement.dataset.key : null; }
+function focusAgain(place, key) { if (key && !place.contains(document.activeElement)) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus(); }
+
 // Replaces what a place shows if `key` changed, and keeps the keyboard's focus where it was.
 export function show(place, key, make) {
   const text = JSON.stringify(key);
   if (place.shown === text) return;
   place.shown = text;
-  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const focused = focusedKey(place);
   const scrolled = [...place.querySelectorAll("[data-scroll]")].map((part) => part.scrollTop);
   place.replaceChildren(...[make()].flat().filter(Boolean));
   place.querySelectorAll("[data-scroll]").forEach((part, i) => { part.scrollTop = scrolled[i] ?? 0; });
-  if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  focusAgain(place, focused);
 }
+
+// Shows a list in order and makes anew only what changed: `items` are { key, stamp, make }. What stays is not
+// touched, so that a large page costs what changed, and the keyboard's focus stays.
+export function each(place, items) {
+  const focused = focusedKey(place);
+  const known = place.parts ?? new Map();
+  const parts = new Map();
+  for (const { key, stamp, make } of items) {
+    const before = known.get(key);
+    parts.set(key, before?.stamp === stamp ? before : { stamp, element: make() });
+  }
+  for (const [key, part] of known) if (parts.get(key) !== part) part.element.remove();
+  if (known.size === 0) place.replaceChildren();
+  let next = place.firstChild;
+  for (const { element } of parts.values()) {
+    if (element === next) next = next.nextSibling;
+    else place.insertBefore(element, next);
+  }
+  while (next) { const gone = next; next = next.nextSibling; gone.remove(); }
+  place.parts = parts;
+  place.shown = undefined;
+  focusAgain(place, focused);
+}
+
+// A text for a place that shows nothing else, instead of a list.
+export function sayIn(place, text) {
+  place.parts = new Map();
+  show(place, text, () => h("p", { class: "soft none" }, text));
+}
+
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;

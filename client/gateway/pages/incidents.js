@@ -1,6 +1,6 @@
 // Incidents: the list, and of the chosen one the whole story with its phases on a time axis.
 
-import { h, duration, clock } from "./dom.js";
+import { h, duration, clock, plural } from "./dom.js";
 
 const STAGE = { failed: "notice", suspected: "notice", detected: "notice", proven: "notice", decided: "decide", durable: "decide",
   commanded: "act", restored: "act", connected: "seen", picture: "seen" };
@@ -53,20 +53,48 @@ export function timeAxis(phases) {
   return svg;
 }
 
-function story(incident) {
+// The longest step, by name: where the time went.
+function longestStep(phases = []) {
+  let longest = null;
+  phases.forEach((phase, i) => {
+    const step = i === 0 ? 0 : phase.at_us - phases[i - 1].at_us;
+    if (step > (longest?.step ?? 0)) longest = { name: phase.name, step };
+  });
+  return longest;
+}
+
+// The usual time of the same kind, among those that ended with a picture.
+function usual(incident, incidents) {
+  const times = incidents.filter((other) => other !== incident && other.kind === incident.kind && !other.open && other.phases?.at(-1)?.name === "picture")
+    .map((other) => other.phases.at(-1).at_us).sort((a, b) => a - b);
+  return times.length ? { us: times[Math.floor(times.length / 2)], of: times.length } : null;
+}
+
+// A long list of hosts that were weighed is folded; what was chosen stays in sight.
+function weighed(alternatives) {
+  const row = (text) => h("li", { class: text.includes(": chosen") || text.includes("chosen,") ? "chosen" : "" }, text);
+  const list = h("ul", { class: "weighed" }, alternatives.slice(0, 6).map(row));
+  return alternatives.length <= 6 ? list : [list, h("details", {}, h("summary", {}, `${alternatives.length - 6} more`), h("ul", { class: "weighed" }, alternatives.slice(6).map(row)))];
+}
+
+function story(incident, incidents) {
   const last = incident.phases?.at(-1);
+  const longest = longestStep(incident.phases);
+  const typical = usual(incident, incidents);
   const rows = [["Evidence", incident.evidence], ["Proof", incident.proof], ["Decision", incident.decision]].filter(([, text]) => text);
   const stages = [...new Set((incident.phases ?? []).map((phase) => STAGE[phase.name] ?? "act"))];
   return h("div", { class: "story" },
-    h("h3", {}, incident.title),
+    h("h3", {}, incident.title, " ", h("span", { class: `badge ${incident.open ? "bad" : ""}` }, incident.open ? "open" : "over")),
+    h("p", { class: "soft fine" }, `Incident ${incident.id}, ${incident.kind}, ${clock(incident.opened_wall_ms)}`),
     h("div", { class: "sums" },
-      h("div", {}, h("b", {}, last ? duration(last.at_us) : "–"), h("span", { class: "soft" }, last ? `until ${last.name}` : "no phase yet")),
-      h("div", {}, h("b", {}, incident.lost || "–"), h("span", { class: "soft" }, "lost"))),
+      h("div", {}, h("b", {}, last ? duration(last.at_us) : "–"), h("span", { class: "soft" }, last ? `until ${last.name}` : "no phase yet"),
+        typical && h("span", { class: "soft" }, `usually ${duration(typical.us)} (${plural(typical.of, "other")})`)),
+      longest && h("div", {}, h("b", {}, duration(longest.step)), h("span", { class: "soft" }, `longest step: ${longest.name}`)),
+      h("div", { class: "lost" }, h("b", {}, incident.lost || "–"), h("span", { class: "soft" }, "lost"))),
     incident.phases?.length ? timeAxis(incident.phases) : null,
     h("ul", { class: "legend stages" }, stages.map((stage) => h("li", {}, h("i", { class: `stage ${stage}` }), STAGE_TEXT[stage]))),
     h("dl", { class: "facts" }, rows.map(([label, text]) => [h("dt", {}, label), h("dd", {}, text)]),
-      incident.alternatives?.length ? [h("dt", {}, "Weighed"), h("dd", {}, h("ul", { class: "weighed" },
-        incident.alternatives.map((text) => h("li", { class: text.includes(": chosen") ? "chosen" : "" }, text))))] : null));
+      incident.alternatives?.length ? [h("dt", {}, "Weighed"), h("dd", {}, weighed(incident.alternatives))] : null));
 }
 
 export function incidentParts(view, chosen, choose) {
@@ -76,8 +104,8 @@ export function incidentParts(view, chosen, choose) {
   const item = (incident) => h("li", {}, h("button", {
     type: "button", class: "incident", "data-key": `incident-${incident.id}`, "aria-current": incident === shown ? "true" : null, onclick: () => choose(incident.id),
   },
-    h("span", { class: `dot ${incident.open ? "open" : ""}`, title: incident.open ? "open" : "closed" }),
+    h("span", { class: `dot ${incident.open ? "open" : ""}` }, h("span", { class: "hidden" }, incident.open ? "open" : "over")),
     h("span", { class: "words" }, incident.title),
     h("span", { class: "soft when" }, clock(incident.opened_wall_ms), incident.phases?.length ? h("b", {}, duration(incident.phases.at(-1).at_us)) : null)));
-  return [h("ul", { class: "list", "data-scroll": true }, incidents.map(item)), story(shown)];
+  return [h("ul", { class: "list", "data-scroll": true }, incidents.map(item)), story(shown, incidents)];
 }

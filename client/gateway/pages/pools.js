@@ -1,6 +1,7 @@
 // Pools of instances: how many are kept ready, and whether creating them works.
 
-import { h, memory } from "./dom.js";
+import { h, duration, memory } from "./dom.js";
+import { acts, confirmAct } from "./acts.js";
 
 const PARTS = [["serving", "serving"], ["idle", "idle"], ["creating", "being created"]];
 
@@ -12,9 +13,10 @@ export function poolCards(view) {
     while (cells.length < Math.min(pool.max_total, 60)) cells.push(h("i", {}));
     return h("article", { class: "card pool", "aria-label": `Pool ${pool.flavour}` },
       h("header", {}, h("h3", {}, pool.flavour), h("span", { class: "soft" }, `${pool.vcpus} CPU, ${memory(pool.memory_mib)}, image ${pool.image}`),
-        pool.paused && h("span", { class: "badge bad" }, "paused")),
+        pool.paused && h("span", { class: "badge bad" }, "paused"),
+        h("span", { class: "deeds" }, h("button", { class: "small", type: "button", "data-key": `pool-${pool.flavour}`, "aria-label": `Resize pool ${pool.flavour}`, onclick: () => confirmAct(acts.pool(pool)) }, "Resize"))),
       h("div", { class: "cells", role: "img", "aria-label": `${pool.total} of at most ${pool.max_total}` }, cells),
-      h("p", { class: "soft" }, PARTS.map(([key, text]) => `${pool[key] ?? 0} ${text}`).join(", "), `; ${pool.min_idle} to ${pool.max_idle} kept idle, at most ${pool.max_total}`),
+      h("p", { class: "soft" }, PARTS.map(([key, text]) => `${pool[key] ?? 0} ${text}`).join(", "), `; ${pool.min_idle} to ${pool.max_idle} kept idle, at most ${pool.max_total}${pool.making_ms ? `; making one takes about ${duration(pool.making_ms * 1000)}` : ""}`),
       pool.reason ? h("p", { class: "note" }, pool.reason) : null);
   });
 }

@@ -1,56 +1,93 @@
-// Terminals with who serves and who stands by, and their sessions with the protection in force.
+// Terminals with who serves and who stands by, and their sessions with the protection in force. Those with
+// something wrong come first; of many the rest is folded.
 
-import { h, duration, size } from "./dom.js";
+import { h, duration, size, plural } from "./dom.js";
 import { acts, confirmAct } from "./acts.js";
+import { isGuarded, lateCheckpoint, newestCheckpoint } from "./problems.js";
 
-function nodeName(view, id) { return view.nodes.find((node) => node.id === id)?.name ?? `node ${id}`; }
+const SHOWN = 20;
+const MORE = 100;
+let limit = SHOWN;
 
-function serving(view, { primary, phase, backups = [] } = {}) {
+function serving(names, { primary, phase, backups = [] } = {}) {
   if (!primary) return [h("span", { class: "soft" }, "nobody yet")];
-  return [h("span", { class: `duty primary ${phase}`, title: phase }, nodeName(view, primary), phase === "running" ? "" : ` ${phase}`),
-    ...backups.map((backup) => h("span", { class: `duty standby ${backup.phase}`, title: backup.phase }, nodeName(view, backup.node), backup.phase === "standby" ? "" : ` ${backup.phase}`)),
+  const name = (id) => names.get(id) ?? `node ${id}`;
+  return [h("span", { class: `duty primary ${phase}`, title: `serves: ${phase}` }, name(primary), phase === "running" ? "" : ` ${phase}`),
+    ...backups.map((backup) => h("span", { class: `duty standby ${backup.phase}`, title: `stands by: ${backup.phase}` }, name(backup.node), backup.phase === "standby" ? "" : ` ${backup.phase}`)),
     backups.length === 0 && h("span", { class: "badge warn" }, "no backup")];
 }
 
-function checkpoint(session) {
-  const held = (session.backups ?? []).map((backup) => backup.checkpoint).filter(Boolean).sort((a, b) => a.age_ms - b.age_ms)[0];
+function guard(session) {
+  const held = newestCheckpoint(session);
   const { wanted, in_force: inForce, reason } = session.protection ?? {};
   // Nothing is in force yet for what does not run.
   if (session.phase !== "running") return [h("span", { class: "soft" }, session.detail || session.phase)];
   const parts = [h("span", { class: `badge ${inForce === wanted ? (inForce === "restart" ? "" : "good") : "warn"}` }, inForce ?? "unknown")];
-  if (held) parts.push(h("span", { class: "soft", title: `checkpoint ${held.epoch}/${held.sequence}, ${size(held.bytes)}, the application stood still for ${session.pause_ms} ms` }, `${duration(held.age_ms * 1000)} ago, ${size(held.bytes)}`));
-  else if (inForce === "checkpoint") parts.push(h("span", { class: "soft" }, "none held yet"));
+  if (held) {
+    const late = lateCheckpoint(session);
+    parts.push(h("span", { class: late ? "note" : "soft", title: `checkpoint ${held.epoch}/${held.sequence}, ${size(held.bytes)}, the application stood still for ${session.pause_ms} ms` }, `${duration(held.age_ms * 1000)} ago, ${size(held.bytes)}, stood still ${duration((session.pause_ms ?? 0) * 1000)}`));
+  } else if (inForce === "checkpoint") {
+    parts.push(h("span", { class: "soft" }, "none held yet"));
+  }
   if (inForce !== wanted) parts.push(h("p", { class: "note" }, `Not protected by ${wanted}${reason ? `: ${reason}` : ""}`));
   return parts;
 }
 
-function sessionRow(view, session) {
+function sessionRow(names, session) {
   return h("li", { class: "session" },
     h("div", { class: "what" }, h("strong", {}, session.title || session.application), h("span", { class: "soft" }, `session ${session.id}, epoch ${session.epoch}`)),
-    h("div", { class: "who" }, serving(view, session)),
-    h("div", { class: "rest" }, h("div", { class: "guard" }, checkpoint(session)),
+    h("div", { class: "who" }, serving(names, session)),
+    h("div", { class: "rest" }, h("div", { class: "guard" }, guard(session)),
       h("button", { class: "small", type: "button", "data-key": `over-${session.id}`, "aria-label": `Fail over session ${session.id}`, onclick: () => confirmAct(acts.failoverSession(session)) }, "Fail over")),
     session.lost ? h("p", { class: "note lost" }, `Last take-over lost ${session.lost}`) : null);
 }
 
-const stateClass = { serving: "good", waiting: "warn", placing: "warn", releasing: "" };
+const stateClass = { serving: "good", waiting: "bad", placing: "warn", releasing: "" };
 
-function terminalCard(view, terminal) {
-  const sessions = view.sessions.filter((session) => session.terminal === terminal.id);
-  return h("article", { class: "card terminal", "aria-label": `Terminal ${terminal.name}` },
+function terminalCard(names, terminal, sessions) {
+  const deed = (key, text, act, label) => h("button", { class: "small", type: "button", "data-key": `${key}-${terminal.id}`, "aria-label": label, onclick: () => confirmAct(act(terminal)) }, text);
+  return h("article", { class: "card terminal", "aria-label": `Terminal ${terminal.name}`, id: `terminal-${terminal.id}` },
     h("header", {},
       h("div", { class: "what" }, h("h3", {}, terminal.name), h("span", { class: `badge ${stateClass[terminal.state] ?? ""}` }, terminal.state),
         h("span", { class: "soft" }, `profile ${terminal.profile}, epoch ${terminal.epoch}`)),
-      h("div", { class: "who" }, h("span", { class: "soft" }, "Desktop"), serving(view, terminal.presentation)),
+      h("div", { class: "who" }, h("span", { class: "soft" }, "Desktop"), serving(names, terminal.presentation)),
       h("div", { class: "deeds" },
-        h("a", { class: "button small", href: `/terminal/${encodeURIComponent(terminal.name)}`, target: "_blank", rel: "noopener", "data-key": `open-${terminal.id}` }, "Open"),
-        h("button", { class: "small", type: "button", "data-key": `move-${terminal.id}`, onclick: () => confirmAct(acts.failoverTerminal(terminal)) }, "Move desktop"),
-        h("button", { class: "small", type: "button", "data-key": `release-${terminal.id}`, onclick: () => confirmAct(acts.release(terminal)) }, "Release"))),
+        h("a", { class: "button small", href: `/terminal/${encodeURIComponent(terminal.name)}`, target: "_blank", rel: "noopener", "data-key": `open-${terminal.id}`, "aria-label": `Open ${terminal.name} in a new tab` }, "Open"),
+        deed("say", "Message", acts.message, `Message to ${terminal.name}`),
+        deed("move", "Move", acts.failoverTerminal, `Move the desktop of ${terminal.name}`),
+        deed("release", "Release", acts.release, `Release ${terminal.name}`))),
     terminal.waiting ? h("p", { class: "note" }, `Waiting: ${terminal.waiting}`) : null,
-    sessions.length ? h("ul", { class: "sessions" }, sessions.map((session) => sessionRow(view, session))) : null);
+    sessions.length ? h("ul", { class: "sessions" }, sessions.map((session) => sessionRow(names, session))) : null);
 }
 
-export function terminalCards(view) {
-  if (!view.terminals.length) return h("p", { class: "soft" }, "No terminals. Define one: understudy define-terminal NAME --profile PROFILE --reason TEXT");
-  return view.terminals.map((terminal) => terminalCard(view, terminal));
+// Higher is worse.
+function weight(terminal, sessions) {
+  if (terminal.state === "waiting") return 5;
+  if (sessions.some((session) => !session.primary || ["failed", "frozen", "ended"].includes(session.phase))) return 4;
+  if (terminal.state === "placing") return 3;
+  if (terminal.state === "serving" && (sessions.some((session) => !isGuarded(session)) || !(terminal.presentation?.backups ?? []).length)) return 2;
+  return terminal.state === "serving" ? 1 : 0;
+}
+
+// A checkpoint's age moves on with every view; the row is made anew when people would read another number.
+const ageStep = (ms) => (ms < 10000 ? Math.round(ms / 500) : ms < 120000 ? Math.round(ms / 1000) + 1000 : Math.round(ms / 60000) + 100000);
+
+const stampOf = (names, terminal, sessions) => JSON.stringify([terminal.name, terminal.profile, terminal.state, terminal.epoch, terminal.waiting, terminal.presentation,
+  [terminal.presentation?.primary, ...(terminal.presentation?.backups ?? []).map((backup) => backup.node)].map((id) => names.get(id)),
+  sessions.map((session) => ({ ...session, backups: (session.backups ?? []).map((backup) => [backup.node, backup.phase, names.get(backup.node), backup.checkpoint && [ageStep(backup.checkpoint.age_ms), backup.checkpoint.bytes]]) }))]);
+
+// Items for each(), worst first.
+export function terminalItems(view, { redraw, finds }) {
+  const names = new Map(view.nodes.map((node) => [node.id, node.name]));
+  const sessions = new Map(view.terminals.map((terminal) => [terminal.id, []]));
+  for (const session of view.sessions) sessions.get(session.terminal)?.push(session);
+  const found = view.terminals.filter((terminal) => finds(terminal.name) || finds(terminal.profile) ||
+    sessions.get(terminal.id).some((session) => finds(session.title || session.application) || finds(names.get(session.primary) ?? "")) || finds(names.get(terminal.presentation?.primary) ?? ""));
+  const sorted = found.map((terminal, i) => [weight(terminal, sessions.get(terminal.id)), i, terminal]).sort((a, b) => b[0] - a[0] || a[1] - b[1]).map(([, , terminal]) => terminal);
+  const items = sorted.slice(0, limit).map((terminal) => ({
+    key: String(terminal.id), stamp: stampOf(names, terminal, sessions.get(terminal.id)), make: () => terminalCard(names, terminal, sessions.get(terminal.id)),
+  }));
+  const rest = sorted.length - items.length;
+  if (rest > 0) items.push({ key: " rest", stamp: `${rest}`, make: () => h("button", { class: "more", type: "button", onclick: () => { limit += MORE; redraw(); } }, `Show ${Math.min(rest, MORE)} more of ${plural(sorted.length, "terminal")}`) });
+  return items;
 }

@@ -247,9 +247,10 @@ class Parser {
         peer.identity.name = name_of(table);
         peer.identity.role = table.choice<PeerRole>("role",
                                                     {{"operator", PeerRole::operator_}, {"terminal", PeerRole::terminal},
-                                                     {"gateway", PeerRole::gateway}, {"agent", PeerRole::agent}},
+                                                     {"gateway", PeerRole::gateway}, {"agent", PeerRole::agent},
+                                                     {"observer", PeerRole::observer}},
                                                     PeerRole::terminal);
-        if (!table.has("role")) table.complain("role", "is missing: it must be one of: operator, terminal, gateway, agent");
+        if (!table.has("role")) table.complain("role", "is missing: it must be one of: operator, observer, terminal, gateway, agent");
         peer.key = table.required_text("key");
         std::uint8_t bytes[32];
         if (peer.key.size() != 40 || zmq_z85_decode(bytes, peer.key.c_str()) == nullptr) {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "manager/runtime/verbs.hpp"
+
 namespace understudy::manager {
 namespace {
 
@@ -31,11 +33,17 @@ const std::string* terminal_named(const Message& message) {
 }  // namespace
 
 std::string refusal_of(const PeerIdentity& who, const Message& message) {
+    const auto* request = std::get_if<AdminRequest>(&message);
+    if (who.role == PeerRole::observer && request != nullptr && !only_looks(*request)) {
+        return "\"" + who.name + "\" may look and not act: \"" + request->verb +
+               "\" needs a key with the role operator; dry-run=yes shows what it would do";
+    }
     bool allowed = false;
     switch (who.role) {
         case PeerRole::agent: allowed = said_by_agents(message); break;
         case PeerRole::terminal: allowed = said_by_terminals(message); break;
-        case PeerRole::operator_: allowed = std::holds_alternative<AdminRequest>(message); break;
+        case PeerRole::operator_:
+        case PeerRole::observer: allowed = request != nullptr; break;
         case PeerRole::gateway: allowed = said_by_terminals(message) || std::holds_alternative<AdminRequest>(message); break;
     }
     if (!allowed) return std::string("the role ") + to_string(who.role) + " may not say " + name_of(message);
@@ -50,10 +58,14 @@ std::string refusal_of(const PeerIdentity& who, const Message& message) {
     return {};
 }
 
-Message refusal_for(PeerRole role, std::uint32_t code, const std::string& why) {
+Message refusal_for(PeerRole role, std::uint32_t code, const std::string& why, const Message* message) {
+    // Whoever asked waits for the answer to this very request.
+    const auto* request = message == nullptr ? nullptr : std::get_if<AdminRequest>(message);
+    if (request != nullptr && role != PeerRole::agent) return AdminReply{request->request, code, why, {}};
     switch (role) {
         case PeerRole::agent: return NotRegistered{0, why};
-        case PeerRole::operator_: return AdminReply{0, code, why, {}};
+        case PeerRole::operator_:
+        case PeerRole::observer: return AdminReply{0, code, why, {}};
         case PeerRole::terminal:
         case PeerRole::gateway: break;
     }

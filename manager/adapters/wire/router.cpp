@@ -157,7 +157,7 @@ struct Router::Sockets {
             refuse(connection, *who, envelope.error().code, envelope.error().message);
         } else if (const std::string refusal = refusal_of(*who, envelope->message); !refusal.empty()) {
             ++figures.out_of_role;
-            refuse(connection, *who, ErrorCode::refused, refusal);
+            refuse(connection, *who, ErrorCode::refused, refusal, &envelope->message);
         } else {
             accept(connection, *who, std::move(envelope->message));
         }
@@ -191,9 +191,10 @@ struct Router::Sockets {
         if (other == connections.end() || other->second.ordinal < connection.ordinal) entry->second = connection.routing;
     }
 
-    void refuse(Connection& connection, const PeerIdentity& who, ErrorCode code, const std::string& why) {
+    void refuse(Connection& connection, const PeerIdentity& who, ErrorCode code, const std::string& why,
+                const Message* message = nullptr) {
         PeerRole role = who.role;
-        send_to(connection.routing, refusal_for(role, static_cast<std::uint32_t>(code), why));
+        send_to(connection.routing, refusal_for(role, static_cast<std::uint32_t>(code), why, message));
         if (connection.complained) return;
         connection.complained = true;
         events.emplace_back(PeerOddity{std::string(to_string(role)) + " \"" + who.name + "\": " + why});

@@ -6,9 +6,10 @@ import { Scene } from "./scene.mjs";
 
 let scene;
 const view = JSON.parse(readFileSync(new URL("../data/view.json", import.meta.url)));
-before(async () => { scene = await Scene.open(); scene.view(view); });
+before(async () => { scene = await Scene.open(); scene.view(view); scene.rehearsal(rehearsal); });
 after(async () => { await scene?.close(); });
 
+const rehearsal = JSON.parse(readFileSync(new URL("../data/rehearsal.json", import.meta.url)));
 const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
 
 test("hosts, duties, protection and the newest incident are on the page", async () => {
@@ -17,7 +18,7 @@ test("hosts, duties, protection and the newest incident are on the page", async 
   assert.match(await text(page, "#map"), /us-9.*heartbeats are late/);
   assert.match(await text(page, "#terminals"), /Not protected by checkpoint: its checkpoint could not be restored/);
   assert.match(await text(page, ".story"), /at most 3.2 s/);
-  assert.match(await text(page, "#alarms"), /no second failure domain/);
+  assert.match(await text(page, "#problems"), /no second failure domain/);
   assert.equal(await page.$$eval(".axis .phase", (rows) => rows.length), 9);
   await page.click('[data-key="incident-8"]');
   await page.waitForFunction(() => document.querySelector(".story h3").textContent.includes("us-14"));
@@ -49,11 +50,97 @@ test("an act asks for a reason, is sent with it, and shows what the manager said
   await page.keyboard.press("Enter");
   await page.waitForSelector("dialog .result.good");
   assert.match(await text(page, "dialog"), /Done: failover/);
-  const asked = await scene.manager.line(/^asked failover/);
+  const asked = await scene.manager.line(/^asked failover.*reason/);
   assert.match(asked, /\[session=2\]/);
   assert.match(asked, /\[reason=balance before the weekend\]/);
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+  await page.close();
+});
+
+test("what is wrong comes first, worst first, and leads to its place", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector(".problem-row");
+  const levels = await page.$$eval(".problem-row", (rows) => rows.map((row) => ["bad", "warn", "info"].findIndex((level) => row.classList.contains(level))));
+  assert.deepEqual(levels, [...levels].sort());
+  assert.equal(levels[0], 0);
+  assert.match(await page.title(), /^\(\d+\) Console/);
+  const go = await page.$(".problem-row.bad [data-key^='go-waiting'], .problem-row.bad [data-key^='go-stopped'], .problem-row.bad [data-key^='go-']");
+  await go.click();
+  assert.ok(await page.evaluate(() => document.activeElement.closest(".terminal, .host, .incidents, body")), "the keyboard is there, too");
+  await page.close();
+});
+
+test("what if a host died: on every host, in full when asked, and before an act", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="what-if-alpha"]');
+  assert.match(await text(page, '[data-key="what-if-alpha"]'), /3 would go on elsewhere, in about 1.2 s; 1 would have no place/);
+  await page.click('[data-key="what-if-alpha"]');
+  await page.waitForSelector("dialog[open] .rehearsed");
+  assert.match(await text(page, "dialog"), /Ledger of reading-room.*no host has room.*us-6 → us-12 on gamma.*a new machine on beta.*4 real incidents/s);
+  await page.keyboard.press("Escape");
+  await page.focus('[data-key="over-2"]');
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog[open] .preview .rehearsed");
+  assert.match(await scene.manager.line(/^asked failover.*dry-run=yes/), /\[session=2\]/);
+  await page.keyboard.press("Escape");
+  await page.close();
+});
+
+test("a pool is resized and a message is sent from the page", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="pool-small"]');
+  await page.click('[data-key="pool-small"]');
+  await page.waitForSelector("dialog[open] #field-min_idle");
+  await page.$eval("#field-min_idle", (input) => { input.value = "3"; });
+  await page.type("#reason", "exams next week");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog .result.good");
+  assert.match(await scene.manager.line(/^asked pool.*reason/), /\[min_idle=3\]/);
+  await page.keyboard.press("Enter");
+  await page.click("#tell");
+  await page.waitForSelector("dialog[open] #field-text");
+  await page.type("#field-text", "The printer is back.");
+  await page.type("#reason", "people asked");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog .result.good");
+  assert.match(await scene.manager.line(/^asked message/), /\[text=The printer is back\.\]/);
+  await page.close();
+});
+
+test("what is looked for is found by name, with the keyboard alone", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector(".host");
+  await page.keyboard.press("/");
+  await page.keyboard.type("us-9");
+  await page.waitForFunction(() => document.querySelectorAll(".node").length === 1);
+  assert.match(await text(page, ".node"), /us-9/);
+  await page.close();
+});
+
+test("whoever may only look sees what an act would do, and cannot do it", async () => {
+  const page = await scene.page("/console", { key: scene.observerKey() });
+  await page.waitForSelector('[data-key="over-2"]');
+  await page.waitForFunction(() => document.body.classList.contains("observer"));
+  await page.click('[data-key="over-2"]');
+  await page.waitForSelector("dialog[open] .preview .rehearsed");
+  assert.match(await text(page, "dialog"), /You may look and not act/);
+  assert.ok(await page.$eval("dialog button.main, dialog button.risky", (button) => button.disabled));
+  await page.close();
+});
+
+test("a log-in that has run out is told, and what was known stays", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="over-2"]');
+  await page.deleteCookie(...(await page.cookies()));
+  await page.click('[data-key="over-2"]');
+  await page.waitForSelector("dialog[open] #reason");
+  await page.type("#reason", "x");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog .result.bad");
+  assert.match(await text(page, "dialog"), /log-in has run out. Nothing was done/);
+  assert.match(await page.$eval("dialog a.button", (link) => link.getAttribute("href")), /^\/login\?next=/);
+  assert.ok(await page.$(".host"));
   await page.close();
 });
 

@@ -14,6 +14,7 @@ const puppeteer = needed("puppeteer-core");
 const axe = needed("axe-core");
 const PICTURES = path.join(build, "..", "browser");
 const KEY = "a-key-for-browser-tests";
+const OBSERVER = "a-key-for-those-who-look";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
 
@@ -55,7 +56,6 @@ export class Scene {
     scene.folder = mkdtempSync(path.join(os.tmpdir(), "understudy-browser-"));
     scene.manager = new Child(path.join(build, "tests/client/fake-manager"), []);
     await scene.manager.line(/^# ready/);
-    const configuration = path.join(scene.folder, "gateway.toml");
     scene.link = scene.manager.lines.filter((line) => !line.startsWith("#")).join("\n");
     await scene.startGateway(0);
     scene.browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", headless: true, args: FLAGS, userDataDir: path.join(scene.folder, "profile") });
@@ -65,7 +65,7 @@ export class Scene {
 
   async startGateway(port, key = KEY) {
     const configuration = path.join(this.folder, "gateway.toml");
-    writeFileSync(configuration, `${this.link}\n[gateway]\nport = ${port}\naccess_key = "${key}"\n`);
+    writeFileSync(configuration, `${this.link}\n[gateway]\nport = ${port}\naccess_key = "${key}"\nobserver_key = "${OBSERVER}"\n`);
     this.gateway = new Child(path.join(build, "client/gateway/understudy-gateway"), ["--config", configuration]);
     this.address = (await this.gateway.line(/^listening on/)).replace("listening on ", "");
   }
@@ -85,30 +85,44 @@ export class Scene {
       .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
   }
 
-  // Kept for people to look at: build/browser/NAME.png
-  async picture(page, name) {
-    mkdirSync(PICTURES, { recursive: true });
-    await page.screenshot({ path: path.join(PICTURES, `${name}.png`) });
+  // Kept for people to look at: build/browser/NAME.png, and in the folder that UNDERSTUDY_PICTURES names.
+  async picture(page, name, options = {}) {
+    for (const folder of [PICTURES, process.env.UNDERSTUDY_PICTURES].filter(Boolean)) {
+      mkdirSync(folder, { recursive: true });
+      await page.screenshot({ path: path.join(folder, `${name}.png`), ...options });
+    }
   }
 
   // A page that is logged in; errors of its scripts and policy violations are collected.
-  async page(where, { width = 1280, height = 720, login = true } = {}) {
+  async page(where, { width = 1280, height = 720, login = true, key = KEY, scheme = "light" } = {}) {
     const page = await this.browser.newPage();
     await page.setViewport({ width, height });
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
     page.on("pageerror", (error) => this.problems.push(error.message));
     page.on("dialog", (dialog) => { this.problems.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
     page.on("console", (message) => { if (/Content Security Policy|Uncaught/.test(message.text())) this.problems.push(message.text()); });
-    await page.goto(this.address + (login ? `login?key=${KEY}&next=${encodeURIComponent(where)}` : where.slice(1)));
+    await page.goto(this.address + (login ? `login?key=${encodeURIComponent(key)}&next=${encodeURIComponent(where)}` : where.slice(1)));
     return page;
   }
 
   key() { return KEY; }
+  observerKey() { return OBSERVER; }
 
-  view(view) {
-    const file = path.join(this.folder, `view-${Math.random()}.json`);
-    writeFileSync(file, JSON.stringify(view));
-    this.manager.say(`view ${file}`);
+  file(json) {
+    const file = path.join(this.folder, `${Math.random()}.json`);
+    writeFileSync(file, JSON.stringify(json));
+    return file;
   }
+
+  view(view) { this.manager.say(`view ${this.file(view)}`); }
+
+  // A view in parts, as a large one comes.
+  parts(parts) {
+    this.number = (this.number ?? 0) + 1;
+    this.manager.say(`view ${parts.map((part, i) => this.file({ view: this.number, part: i + 1, parts: parts.length, ...part })).join(" ")}`);
+  }
+
+  rehearsal(answer) { this.manager.say(`rehearsal ${this.file(answer)}`); }
 
   async close() {
     await this.browser?.close();
