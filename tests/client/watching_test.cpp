@@ -29,7 +29,8 @@ std::string view_with(const std::vector<Json>& incidents, const Json& manager = 
 
 std::vector<std::string> events(Notices& notices, const std::string& view) {
     std::vector<std::string> out;
-    for (const Notice& notice : notices.take(view, 1000).value()) out.push_back(notice.event + (notice.subject.empty() ? "" : " " + notice.subject));
+    const auto taken = notices.take(view, 1000);
+    for (const Notice& notice : *taken) out.push_back(notice.event + (notice.subject.empty() ? "" : " " + notice.subject));
     return out;
 }
 
