@@ -156,9 +156,6 @@ void add_acts(CLI::App& app, Common& common) {
     maintenance.option("host", "host", "the host's name")->required()->type_name("HOST");
     maintenance.option("value", "value", "on or off")->required()->check(CLI::IsMember({"on", "off"}));
 
-    Act fence(app, common, "fence", "switch a host off by its fence agent, and be sure that it is off");
-    fence.option("host", "host", "the host's name")->required()->type_name("HOST");
-
     add_pool(app, common);
     add_terminals(app, common);
 

@@ -230,7 +230,7 @@ std::string roff_of(const Verb& app, const std::string& version) {
     for (const auto& [code, meaning] : kExitMeanings) out += ".TP\n.B " + std::to_string(code) + "\n" + roff(std::string(meaning)) + "\n";
     return out + ".SH FILES\n.TP\n.I ~/.config/understudy/client.toml, /etc/understudy/client.toml\nwhere the manager is and which key is used; another one is named with \\fB\\-\\-config\\fR or the variable \\fBUNDERSTUDY_CONFIG\\fR.\n"
                  ".SH EXAMPLES\n.TP\n.B understudy what\\-if alpha\nwho would go where if host alpha died now\n.TP\n.B understudy drain \\-\\-host alpha \\-\\-dry\\-run\nwhat draining it would move\n"
-                 ".TP\n.B understudy nodes \\-\\-json | jq \\(aq.[] | select(.health != \"healthy\")\\(aq\nfor programs\n";
+                 ".TP\n.B understudy nodes \\-\\-json | jq \\(aq.[] | select(.health != \\(dqhealthy\\(dq)\\(aq\nfor programs\n";
 }
 
 }  // namespace

@@ -144,10 +144,6 @@ export const acts = {
     values: { host: host.name, value }, button: value === "on" ? "Start maintenance" : "Use again",
     text: value === "on" ? "Everything on its nodes moves to other hosts, and no instances are created on it until maintenance ends." : "Instances may be created on it again.",
   }),
-  fence: (host) => ({
-    title: `Switch ${host.name} off?`, verb: "fence", values: { host: host.name }, button: "Fence", risky: true,
-    text: "Its fence agent cuts the power and confirms it. Everything on it ends; what it served goes on elsewhere from the newest checkpoints.",
-  }),
   pool: (pool) => ({
     title: `Resize pool ${pool.flavour}`, verb: "pool", values: { flavour: pool.flavour }, button: "Resize",
     text: "Machines are made or given back until the pool is as told. Nothing that serves is touched.",

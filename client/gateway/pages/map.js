@@ -88,8 +88,7 @@ function meter(label, used, capacity, text) {
 function deedsOf(host) {
   const resting = host.state === "maintenance";
   return h("span", { class: "deeds" },
-    host.can_fence && h("button", { class: "small", type: "button", "data-key": `fence-${host.name}`, "aria-label": `Fence ${host.name}`, onclick: () => confirmAct(acts.fence(host)) }, "Fence"),
-    h("button", { class: "small", type: "button", "data-key": `rest-${host.name}`, "aria-label": `${resting ? "End" : "Start"} maintenance of ${host.name}`, onclick: () => confirmAct(acts.maintenance(host, resting ? "off" : "on")) }, resting ? "Use again" : "Maintenance"));
+    h("button", { class: "small", type: "button", "data-key": `rest-${host.name}`, "aria-label": resting ? `Use again: ${host.name}` : `Maintenance of ${host.name}`, onclick: () => confirmAct(acts.maintenance(host, resting ? "off" : "on")) }, resting ? "Use again" : "Maintenance"));
 }
 
 function nodeTiles(name, nodes, duties, redraw) {

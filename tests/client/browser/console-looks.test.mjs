@@ -44,7 +44,7 @@ test("the flight recorder, as a picture", async () => {
 });
 
 test("login and start page have nothing serious either", async () => {
-  const page = await scene.page("/console", { login: false });
+  const page = await scene.page("/login", { login: false });
   assert.deepEqual(await scene.findings(page), []);
   await page.close();
   const home = await scene.page("/");
