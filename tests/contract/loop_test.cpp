@@ -230,7 +230,7 @@ TEST_CASE("loop: questions are answered with JSON, mistakes with what is allowed
     refused("kill", {"node=5"}, "reason=... is missing");
     refused("kill", {"node=five", "reason=x"}, "node must be a whole number");
     refused("kill", {"node", "reason=x"}, "key=value");
-    refused("kill", {"node=5", "reason=x", "force=1"}, "allowed are: node, reason");
+    refused("kill", {"node=5", "reason=x", "force=1"}, "allowed are: dry-run, node, reason");
     refused("failover", {"reason=x"}, "either session=ID or terminal=NAME");
     refused("pool", {"flavour=large", "reason=x"}, "no pool of flavour");
     refused("maintenance", {"host=alpha", "value=maybe", "reason=x"}, "on or off");
