@@ -99,11 +99,14 @@ profile = "office"
         subprocess.run([self.command, "keys", "new", "--out", self.home / f"{role}.key"], check=True, stdout=subprocess.DEVNULL)
         return re.search(r'public_key *= *["\'](.*)["\']', (self.home / f"{role}.key").read_text(encoding="utf-8")).group(1)
 
+    def spawn(self, log, *words):
+        with open(self.home / log, "a", encoding="utf-8") as file:
+            return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=file)
+
     def start_manager(self):
         endpoint = self.home / "endpoint"
-        self.manager = subprocess.Popen([self.daemon, "--config", self.home / "understudyd.toml"], stdout=subprocess.DEVNULL,
-                                        stderr=open(self.home / "manager.log", "a", encoding="utf-8"))
-        until(lambda: endpoint.exists() and self.manager.poll() is None, lambda: (self.home / "manager.log").read_text(encoding="utf-8"))
+        self.manager = self.spawn("manager.log", self.daemon, "--config", self.home / "understudyd.toml")
+        until(lambda: endpoint.exists() and self.manager.poll() is None, "the manager runs; see manager.log")
         server = re.search(r'public_key *= *["\'](.*)["\']', (self.home / "manager.keys").read_text(encoding="utf-8")).group(1)
         for role in ("operator", "observer", "gateway"):
             text = f"manager = \"{endpoint.read_text(encoding='utf-8').strip()}\"\nmanager_key = '{server}'\nkey_file = '{self.home}/{role}.key'\n"
@@ -114,8 +117,7 @@ profile = "office"
     def start_gateway(self):
         port = self.home / "port"
         port.unlink(missing_ok=True)
-        self.gateway = subprocess.Popen([BUILD / "client/gateway/understudy-gateway", "--config", self.home / "gateway.toml"],
-                                        stdout=subprocess.DEVNULL, stderr=open(self.home / "gateway.log", "a", encoding="utf-8"))
+        self.gateway = self.spawn("gateway.log", BUILD / "client/gateway/understudy-gateway", "--config", self.home / "gateway.toml")
         return int(until(lambda: port.exists() and port.read_text(encoding="utf-8").strip(), "the gateway listens"))
 
     def get(self, target, key=KEY, method="GET", body=None, headers=None):
