@@ -27,7 +27,7 @@ constexpr const char* kFooter =
     "leaves. A kiosk has neither unless they are given, and all other keys go to the desktop.\n"
     "\n"
     "Exit codes: 0 left by the person or ended by SIGTERM, SIGINT or SIGHUP; 2 wrong options or configuration;\n"
-    "20 no display. With --give-up: 3 no manager, or it does not know our key; 5 there is no such terminal;\n"
+    "20 no display; 1 the display went away. With --give-up: 3 no manager, or it does not know our key; 5 there is no such terminal;\n"
     "6 refused, such as in use at another place or without the right; 7 no desktop in time.";
 
 int complain(const Error& error, int exit_code) {

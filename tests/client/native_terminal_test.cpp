@@ -118,6 +118,14 @@ struct Desktop {
     bool is_visited(Stage& stage, int times = 1) {
         return stage.until([&] { return session.connections() >= times; });
     }
+    /// Red, live and alone on the stage's screen.
+    void open_on(Stage& stage, Epoch epoch = 1) {
+        stage.lead_to(epoch, door);
+        stage.start();
+        REQUIRE(is_visited(stage));
+        session.show_all(kRed);
+        REQUIRE(stage.shows_only(kRed));
+    }
 };
 
 std::string text_of(const std::string& path) {
@@ -149,11 +157,7 @@ TEST_CASE("terminal: a move keeps the last picture, dimmed and explained, and sh
     Stage stage;
     Desktop first;
     Desktop second;
-    stage.lead_to(1, first.door);
-    stage.start();
-    REQUIRE(first.is_visited(stage));
-    first.session.show_all(kRed);
-    REQUIRE(stage.shows_only(kRed));
+    first.open_on(stage);
     stage.lead_to(2, second.door);
     REQUIRE(second.is_visited(stage));
     second.session.show(kBlue, 0, kHeight / 2);
@@ -168,11 +172,7 @@ TEST_CASE("terminal: an older redirect is refused, whatever happened in between"
     Stage stage;
     Desktop older;
     Desktop newer;
-    stage.lead_to(5, newer.door);
-    stage.start();
-    REQUIRE(newer.is_visited(stage));
-    newer.session.show_all(kRed);
-    REQUIRE(stage.shows_only(kRed));
+    newer.open_on(stage, 5);
     stage.lead_to(4, older.door);
     stage.lead_to(6, newer.door);
     REQUIRE(newer.is_visited(stage, 2));
@@ -182,11 +182,7 @@ TEST_CASE("terminal: an older redirect is refused, whatever happened in between"
 TEST_CASE("terminal: a door that breaks is tried again by itself, and a refused ticket is replaced") {
     Stage stage;
     Desktop desktop;
-    stage.lead_to(1, desktop.door);
-    stage.start();
-    REQUIRE(desktop.is_visited(stage));
-    desktop.session.show_all(kRed);
-    REQUIRE(stage.shows_only(kRed));
+    desktop.open_on(stage);
     stage.redirect.reset();
     desktop.door.refuse_with("ticket has expired");
     desktop.door.cut();
@@ -202,11 +198,7 @@ TEST_CASE("terminal: a door that breaks is tried again by itself, and a refused 
 TEST_CASE("terminal: keys arrive as what they mean, in a kiosk also those that window managers like to take") {
     Stage stage;
     Desktop desktop;
-    stage.lead_to(1, desktop.door);
-    stage.start();
-    REQUIRE(desktop.is_visited(stage));
-    desktop.session.show_all(kRed);
-    REQUIRE(stage.shows_only(kRed));
+    desktop.open_on(stage);
     stage.xdotool({"mousemove", "50", "60", "type", "--delay", "30", "aB!"});
     stage.xdotool({"key", "--delay", "30", "Return", "F5", "Left", "KP_Enter", "ctrl+c", "alt+F4", "ctrl+alt+Return", "ctrl+shift+q"});
     for (const char* entry : {"down 61", "up 61", "down 42", "down 21", "down ff0d", "down ffc2", "down ff51", "down ff8d", "down ffe3",
@@ -319,11 +311,7 @@ TEST_CASE("terminal: the death of the manager cuts nobody's picture, and a kiosk
 TEST_CASE("terminal: a desktop that was opened elsewhere is left, and comes back when the person wants it") {
     Stage stage;
     Desktop desktop;
-    stage.lead_to(1, desktop.door);
-    stage.start();
-    REQUIRE(desktop.is_visited(stage));
-    desktop.session.show_all(kRed);
-    REQUIRE(stage.shows_only(kRed));
+    desktop.open_on(stage);
     const std::size_t before = stage.asked.size();
     stage.manager.send(stage.connection, TerminalTaken{TerminalId(7), "this desktop was opened at another place"});
     CHECK(stage.shows_dimmed(kRed));
@@ -340,11 +328,7 @@ TEST_CASE("terminal: a desktop that was opened elsewhere is left, and comes back
 TEST_CASE("terminal: what an administrator says is shown over the live picture") {
     Stage stage;
     Desktop desktop;
-    stage.lead_to(1, desktop.door);
-    stage.start();
-    REQUIRE(desktop.is_visited(stage));
-    desktop.session.show_all(kRed);
-    REQUIRE(stage.shows_only(kRed));
+    desktop.open_on(stage);
     stage.manager.send(stage.connection, TerminalNotice{TerminalId(8), "for somebody else"});
     stage.manager.send(stage.connection, TerminalNotice{TerminalId(7), "Maintenance at noon."});
     CHECK(stage.until([&] { return stage.colours().contains(kNotice); }));

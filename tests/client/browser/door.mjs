@@ -66,6 +66,7 @@ class Guest {
     const message = this.take(length);
     if (!message) return false;
     if (type === 0) this.shifts = [message[14], message[15], message[16]];
+    if (type === 6) this.door.copied.push(message.subarray(8).toString("latin1"));
     if (type === 3 && message[1] === 0) { this.owed = true; this.paint(); }
     if (type === 4) (message[1] === 1 ? this.door.keys : this.door.released).push(message.readUInt32BE(4));
     return true;
@@ -95,7 +96,7 @@ export class Door {
   static async open(colour) {
     const door = new Door();
     Door.all.push(door);
-    Object.assign(door, { colour, withheld: false, greetings: [], keys: [], released: [], guests: new Set() });
+    Object.assign(door, { colour, withheld: false, greetings: [], keys: [], released: [], copied: [], guests: new Set() });
     door.server = net.createServer((socket) => door.guests.add(new Guest(door, socket)));
     await new Promise((resolve) => door.server.listen(0, "127.0.0.1", resolve));
     door.port = door.server.address().port;
@@ -103,6 +104,13 @@ export class Door {
   }
 
   paint() { this.withheld = false; for (const guest of this.guests) guest.paint(); }
+  // The desktop's clipboard has new text; Latin-1, as old servers say it.
+  copy(text) {
+    const head = Buffer.alloc(8);
+    head[0] = 3;
+    head.writeUInt32BE(text.length, 4);
+    for (const guest of this.guests) guest.socket.write(Buffer.concat([head, Buffer.from(text, "latin1")]));
+  }
   cut() { for (const guest of this.guests) guest.socket.destroy(); }
   close() { this.cut(); this.server.close(); }
 }

@@ -110,6 +110,7 @@ test("a terminal opened at a second place is left at the first, told so there, a
   await first.waitForFunction(() => document.getElementById("line").textContent.includes("open at another place now. Press Enter"));
   assert.equal((await stage(first)).state, "held");
   await until(() => door.guests.size === 0, "the stream ends");
+  await first.waitForFunction(() => getComputedStyle(document.getElementById("line")).opacity === "1");
   await scene.picture(first, "terminal-elsewhere");
   await first.keyboard.press("Enter");
   await live(first, 1);
@@ -169,6 +170,38 @@ test("by keyboard alone the controls are reached and left, and no key stays down
   assert.ok(!door.keys.includes(0x42) && !door.keys.includes(0x62), "the combination is not typed");
   await page.keyboard.type("z");
   await until(() => door.keys.includes(0x7a), "keys go to the desktop again");
+  await page.close();
+  door.close();
+});
+
+test("where the browser allows it, what is copied on one side is pasted on the other without the panel", async () => {
+  const door = await Door.open([60, 110, 80]);
+  await scene.browser.defaultBrowserContext().overridePermissions(new URL(scene.address).origin, ["clipboard-read", "clipboard-sanitized-write"]);
+  const page = await opened("clipboards", 1, door);
+  await page.bringToFront();
+  door.copy("from there: caf\u00e9");
+  await page.waitForFunction(async () => await navigator.clipboard.readText() === "from there: caf\u00e9", { polling: 50 });
+  await page.evaluate(async () => { await navigator.clipboard.writeText("from here: \u00fcber"); dispatchEvent(new Event("focus")); });
+  await until(() => door.copied.includes("from here: \u00fcber"), "the desktop is told");
+  assert.ok(!door.copied.includes("from there: caf\u00e9"), "its own text is not told back");
+  await page.evaluate(() => document.getElementById("clip").click());
+  assert.equal(await page.$eval("#clip-join", (button) => button.hidden), true, "nothing is left to allow");
+  await scene.browser.defaultBrowserContext().clearPermissionOverrides();
+  await page.close();
+  door.close();
+});
+
+test("full screen is a button away and back", async () => {
+  const door = await Door.open([60, 110, 20]);
+  const page = await opened("full", 1, door);
+  const full = () => page.evaluate(() => Boolean(document.fullscreenElement));
+  await page.hover("#bar");
+  await page.click("#full");
+  await page.waitForFunction(() => document.fullscreenElement && document.getElementById("full").textContent === "Leave full screen");
+  assert.equal((await stage(page)).state, "live");
+  await page.$eval("#full", (button) => button.click());
+  await page.waitForFunction(() => !document.fullscreenElement);
+  assert.equal(await full(), false);
   await page.close();
   door.close();
 });
