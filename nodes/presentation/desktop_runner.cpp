@@ -25,6 +25,7 @@ constexpr std::uint32_t kGap = 8;
 constexpr Duration kManagerRestart = std::chrono::milliseconds(200);
 constexpr Duration kManagerLongest = std::chrono::seconds(5);
 constexpr Duration kManagerPatience = std::chrono::seconds(10);  // a desktop without frames is better than none
+constexpr Duration kPicturePatience = std::chrono::seconds(15);  // a session that nobody reaches must not cost the standby
 
 // Killed already; waited for elsewhere.
 struct Remains {
@@ -148,6 +149,11 @@ void DesktopRunner::note_managed() {
     if (up_ || over_ != Phase::preparing) return;
     if (patience_timer_ != 0) loop_.cancel(std::exchange(patience_timer_, 0));
     up_ = true;
+    patience_timer_ = loop_.after(kPicturePatience, [this] {
+        patience_timer_ = 0;
+        shown_ = true;
+        report();
+    });
     update_windows();
     if (!assign_.layout.empty()) layout_->apply(assign_.layout);
     services_.log("info", tag() + " desktop runs on display :" + std::to_string(display_));
@@ -306,13 +312,23 @@ Result<std::string> DesktopRunner::socket() const {
     return folder_ + "/rfb";
 }
 
+// A window that has nowhere to connect to yet shows why, and is complete with that.
+bool DesktopRunner::shows_all() const {
+    return std::all_of(assign_.windows.begin(), assign_.windows.end(), [this](const WindowSource& source) {
+        const auto window = windows_.find(source.session);
+        return source.endpoint.port == 0 || (window != windows_.end() && window->second->status().picture);
+    });
+}
+
 void DesktopRunner::report() {
+    // Kept: a window that loses its session later is dimmed here as it is on the primary.
+    shown_ = shown_ || (up_ && shows_all());
     DesktopStatus status;
     status.terminal = assign_.terminal;
     status.epoch = assign_.epoch;
     status.revision = assign_.revision;
     status.duty = assign_.duty;
-    status.phase = over_ != Phase::preparing ? over_ : !up_ ? Phase::preparing : assign_.duty == Duty::primary ? Phase::running : Phase::standby;
+    status.phase = over_ != Phase::preparing ? over_ : !shown_ ? Phase::preparing : assign_.duty == Duty::primary ? Phase::running : Phase::standby;
     for (const auto& [session, window] : windows_) status.windows.push_back(window->status());
     status.detail = detail_;
     services_.report(std::move(status));

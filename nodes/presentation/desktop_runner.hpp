@@ -40,6 +40,7 @@ class DesktopRunner {
     void note_screen_word();
     void note_screen_up();
     void note_managed();
+    [[nodiscard]] bool shows_all() const;
     void start_manager();
     void note_process_end(bool screen);
     void update_windows();
@@ -70,7 +71,8 @@ class DesktopRunner {
     Loop::Id screen_watch_ = 0;
     Loop::Id manager_watch_ = 0;
     Loop::Id manager_timer_ = 0;
-    Loop::Id patience_timer_ = 0;    ///< runs while the window manager is waited for
+    Loop::Id patience_timer_ = 0;    ///< runs while the window manager, then the first pictures are waited for
+    bool shown_ = false;             ///< what somebody would see is complete, or was once: until then the last picture is better
     unsigned manager_starts_ = 0;
     std::map<SessionId, std::unique_ptr<WindowProcess>> windows_;
     std::unique_ptr<LayoutThread> layout_;
