@@ -64,6 +64,7 @@ void Program::run() {
             painter_->draw(view_, window_size_);
             needs_redraw_ = false;
         }
+        tell_first_picture();
         std::erase_if(retired_, [](const auto& link) { return link->has_ended(); });
         XFlush(window_->display());
         wait_for_something();
@@ -183,7 +184,7 @@ void Program::retire_link() {
     link_->stop();
     retired_.push_back(std::move(link_));
     painter_->release_source();
-    is_connected_ = has_picture_ = false;
+    is_connected_ = has_picture_ = untold_picture_ = false;
     last_attempt_.clear();
     silence_check_due_.reset();
     size_answer_due_.reset();
@@ -226,7 +227,7 @@ void Program::note(const LinkUnreachable& event) { report_attempt("unreachable",
 void Program::note(const LinkRefused& event) { report_attempt("refused", event.reason); }
 
 void Program::note(const LinkLost& event) {
-    is_connected_ = has_picture_ = false;
+    is_connected_ = has_picture_ = untold_picture_ = false;
     silence_check_due_.reset();
     size_answer_due_.reset();
     waiting_since_ = Clock::now();
@@ -267,8 +268,14 @@ void Program::show_change(const PictureChange& change) {
     } else {
         painter_->draw_parts(view_, window_size_, change.parts);
     }
-    if (!is_first) return;
-    // Told when it is on the screen, not when it was sent there.
+    untold_picture_ = untold_picture_ || is_first;
+}
+
+void Program::tell_first_picture() {
+    // Told when it is on the screen, not when it was sent there; a window that the window manager has not shown yet
+    // is on nobody's.
+    if (!untold_picture_ || map_again_due_) return;
+    untold_picture_ = false;
     XSync(window_->display(), False);
     emit(EventLine("picture")
              .add("epoch", static_cast<std::int64_t>(link_->source().epoch))

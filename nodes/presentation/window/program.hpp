@@ -73,6 +73,7 @@ private:
     void note(const RemoteText& event);
     void note(const Bell& event);
     void report_attempt(const char* event, const std::string& reason);
+    void tell_first_picture();
     void show_change(const PictureChange& change);
     void check_silence();
     [[nodiscard]] std::int64_t took_ms() const;
@@ -107,6 +108,7 @@ private:
     bool is_closing_ = false;
     bool is_connected_ = false;
     bool has_picture_ = false;  ///< of the present connection
+    bool untold_picture_ = false;  ///< the first one is drawn, and has not been reported yet
     std::string last_attempt_;  ///< what was reported of attempts, not to say it again
     Clock::time_point waiting_since_{};
 
