@@ -87,6 +87,7 @@ Result<std::unique_ptr<Router>> open_router(const Configuration& configuration, 
     RouterOptions options;
     options.listen = wished_endpoint(configuration);
     options.keys = directory.keys;
+    options.twin_patience = std::chrono::duration_cast<std::chrono::milliseconds>(configuration.settings.heartbeat * 3 / 2);
     auto router = Router::open(options);
     if (!router && options.listen != configuration.manager.listen) {
         options.listen = configuration.manager.listen;
@@ -130,7 +131,10 @@ class Hypervisors {
             LibvirtOptions options{uri, directory.cluster, directory.path + "/acceleration.toml", of_hosts};
             by_uri_.emplace(uri, std::make_unique<LibvirtHypervisor>(options, library_, files_, ports_, sink));
         }
-        for (const HostOptions& host : configuration.hosts) workers_.add_host(host.record.name, *by_uri_.at(host.record.uri));
+        for (const HostOptions& host : configuration.hosts) {
+            workers_.add_host(host.record.name, *by_uri_.at(host.record.uri));
+            if (!host.fence.agent.empty()) workers_.add_fence(host.record.name, host.fence);
+        }
     }
 
     /// Keys of instances that may be running, from the manager before this one.

@@ -41,7 +41,9 @@ void Attachment::stream_lost(TimePoint now) {
 bool Attachment::ours(TerminalId id) const { return !id_ || !id || id == id_; }
 
 Attachment::Taken Attachment::take(const TerminalRedirect& redirect, TimePoint now) {
-    if (!ours(redirect.terminal) || elsewhere_) return Taken::not_ours;
+    // A manager that lost its records may know the terminal under a new number; it never gives out an old epoch.
+    const bool renamed = unanswered_ && redirect.epoch > accepted();
+    if ((!ours(redirect.terminal) && !renamed) || elsewhere_) return Taken::not_ours;
     if (redirect.epoch < accepted()) return Taken::stale;
     const bool newer = !redirect_ || redirect.epoch > redirect_->epoch;
     id_ = redirect.terminal;
@@ -53,7 +55,7 @@ Attachment::Taken Attachment::take(const TerminalRedirect& redirect, TimePoint n
 }
 
 Attachment::Taken Attachment::take(const TerminalWaiting& waiting, TimePoint now) {
-    if (!ours(waiting.terminal) || elsewhere_) return Taken::not_ours;
+    if ((!ours(waiting.terminal) && !unanswered_) || elsewhere_) return Taken::not_ours;
     unanswered_ = false;
     reason_ = waiting.reason;
     retry_ms_ = waiting.retry_ms;

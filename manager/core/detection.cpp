@@ -253,6 +253,7 @@ void on_node_said(State& state, const NodeSaid& event) {
     const NodeRecord* node = state.nodes.find(event.from);
     if (node == nullptr) {
         ++state.oddities.unknown_node;
+        if (rebuilding(state)) state.rebuild.unknown.insert(event.from);  // its hypervisor has yet to name it
         refuse(state, event.from, registration_of(event.message), "the manager does not know this node");
         return;
     }

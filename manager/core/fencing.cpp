@@ -52,19 +52,23 @@ bool on_fence_done(State& state, const OperationDone& event) {
     HostLive& live = state.host_live[id];
     live.fence = {};
     const std::set<NodeId> nodes = live.nodes;
-    if (!event.outcome) {
+    // Whoever is heard there shows that something else was switched off, or nothing.
+    const auto alive = std::find_if(nodes.begin(), nodes.end(), [&](NodeId node) { return may_be_alive(state, node); });
+    Result<> outcome = event.outcome.map([](const Endpoint&) {});
+    if (outcome && alive != nodes.end()) {
+        outcome = failure(ErrorCode::failed, "the fence agent says that the host is off, and " + describe(state, *alive) + " on it is alive; it is not believed");
+    }
+    if (!outcome) {
         UNDERSTUDY_MARK("fencing.failed");
         const std::uint32_t doublings = std::min(live.fence_failures++, kRetryDoublings);
         live.fence_retry_at = state.now + state.settings.operation_retry * (1 << doublings);
-        note(state, Note::Weight::alarm, {}, "fencing failed: " + event.outcome.error().message + "; tried again, and leases are waited for");
+        note(state, Note::Weight::alarm, {}, "fencing failed: " + outcome.error().message + "; tried again, and leases are waited for");
         for (const NodeId node : nodes) arm_node(state, node);
         return true;
     }
     UNDERSTUDY_MARK("fencing.confirmed");
     live.fence_failures = 0;
     for (const NodeId node : nodes) {
-        // Whoever was heard meanwhile is the proof that something else was switched off.
-        if (may_be_alive(state, node)) continue;
         prove_down(state, node, Proof::host_fenced, "its host was switched off, confirmed", state.now);
     }
     return true;

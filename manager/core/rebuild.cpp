@@ -194,6 +194,8 @@ bool everybody_has_spoken(const State& state) {
         const HostLive& live = state.host_live.at(id);
         if (!live.listed || !live.reachable) return false;
     }
+    const auto taken_in = [&](NodeId id) { return state.nodes.find(id) != nullptr; };
+    if (!std::all_of(state.rebuild.unknown.begin(), state.rebuild.unknown.end(), taken_in)) return false;
     return std::all_of(state.nodes.rows().begin(), state.nodes.rows().end(), [&](const auto& row) {
         return row.second.state == NodeState::condemned || state.live.at(row.first).registration != 0;
     });
@@ -269,7 +271,8 @@ void name_silent(State& state) {
         name_lost(state, describe(state, id) + ": its agent has not been heard");
     }
     for (const NodeId id : state.rebuild.unknown) {
-        name_lost(state, "instance " + to_string(id) + " carries our mark, its files are gone: it cannot be taken in, and is destroyed");
+        if (state.nodes.find(id) != nullptr) continue;
+        name_lost(state, "node " + to_string(id) + " cannot be taken in: no hypervisor says what it is made of");
     }
 }
 

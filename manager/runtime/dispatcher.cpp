@@ -5,12 +5,26 @@
 #include <type_traits>
 #include <variant>
 
+#include "protocol/failpoint.hpp"
 #include "protocol/planted.hpp"
 
 namespace understudy::manager {
 namespace {
 
 constexpr std::size_t kVoidActions = 1024;  ///< so many may stay in the queues before they are taken out
+
+/// A batch that is a step of a failover: it changes the record of an incident.
+[[maybe_unused]] bool of_incident(const Batch& batch) {
+    return std::any_of(batch.writes.begin(), batch.writes.end(), [](const Write& write) { return write.key.starts_with("incident/"); });
+}
+
+[[maybe_unused]] bool appoints(const Action& action) {
+    const auto* send = std::get_if<SendToNode>(&action);
+    if (send == nullptr) return false;
+    if (const auto* session = std::get_if<AssignSession>(&send->message)) return session->duty == Duty::primary && session->incident;
+    const auto* desktop = std::get_if<AssignDesktop>(&send->message);
+    return desktop != nullptr && desktop->duty == Duty::primary && desktop->incident;
+}
 
 }  // namespace
 
@@ -135,6 +149,7 @@ void Dispatcher::begin(TimePoint now) {
     }
     work_ = StoreWork::committing;
     asked_at_ = now;
+    UNDERSTUDY_FAILPOINT_IF(of_incident(sent_), "records.before_commit");
     store_.commit(sent_);
 }
 
@@ -189,6 +204,7 @@ void Dispatcher::succeeded(TimePoint now) {
     }
     Pending done = std::move(batches_.front());
     batches_.pop_front();
+    UNDERSTUDY_FAILPOINT_IF(of_incident(sent_), "records.committed");
     for (Waiting& waiting : done.actions) {
         if (waiting.void_now) {
             --void_actions_;
@@ -198,7 +214,9 @@ void Dispatcher::succeeded(TimePoint now) {
         const std::optional<Subject> subject = subject_of(waiting.action);
         if (subject) newest_.erase(*subject);
         carry_out(waiting.action);
+        UNDERSTUDY_FAILPOINT_IF(appoints(waiting.action), "primary.told");
     }
+    UNDERSTUDY_FAILPOINT_IF(of_incident(sent_), "everybody.told");
     begin(now);
 }
 

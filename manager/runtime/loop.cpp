@@ -5,7 +5,9 @@
 #include <array>
 #include <ctime>
 
+#include "manager/core/state.hpp"
 #include "manager/runtime/verbs.hpp"
+#include "protocol/failpoint.hpp"
 
 namespace understudy::manager {
 namespace {
@@ -22,6 +24,32 @@ std::int64_t microseconds(clockid_t clock) {
     timespec time{};
     ::clock_gettime(clock, &time);
     return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
+}
+
+/// The step of an open failover that a node's message is about to take; nullptr: none.
+[[maybe_unused]] const char* step_of(const State& state, const Message& message) {
+    const auto open = [&](IncidentId id) {
+        const IncidentRecord* incident = state.incidents.find(id);
+        return incident != nullptr && incident->open;
+    };
+    if (const auto* session = std::get_if<SessionStatus>(&message)) {
+        const auto live = state.session_live.find(session->session);
+        if (session->duty != Duty::primary || session->phase != Phase::running || live == state.session_live.end()) return nullptr;
+        return open(live->second.incident) ? "session.restored" : nullptr;
+    }
+    const auto* desktop = std::get_if<DesktopStatus>(&message);
+    if (desktop == nullptr || desktop->duty != Duty::primary || desktop->phase != Phase::running) return nullptr;
+    const auto live = state.terminal_live.find(desktop->terminal);
+    if (live != state.terminal_live.end() && open(live->second.incident)) return "desktop.running";
+    return std::any_of(desktop->windows.begin(), desktop->windows.end(), [&](const WindowStatus& window) {
+        const auto session = state.session_live.find(window.session);
+        return window.picture && session != state.session_live.end() && open(session->second.incident);
+    }) ? "window.drawn" : nullptr;
+}
+
+[[maybe_unused]] bool sees_new_picture(const Message& message) {
+    const auto* seen = std::get_if<TerminalSeen>(&message);
+    return seen != nullptr && seen->incident && seen->what == "picture";
 }
 
 PeerIdentity instance_identity(NodeId node) { return {PeerRole::agent, "us-" + to_string(node), node, {}}; }
@@ -128,7 +156,9 @@ void Loop::take_ends_and_letters() {
         if (!processes_.confirm(end, cause)) continue;
         parts_.log(LogWeight::notice, "instance " + to_string(end.node) + " ended: " + cause);
         note_change();
+        UNDERSTUDY_FAILPOINT("end.seen");
         tell(InstanceEnded{end.node, cause, read_clock().at});
+        UNDERSTUDY_FAILPOINT("end.handled");
     }
     for (Arrival& letter : letters) take_letter(letter);
 }
@@ -210,6 +240,7 @@ void Loop::take_peer_event(PeerEvent& event) {
         if (const auto* hello = std::get_if<Hello>(&said->message)) {
             parts_.log(LogWeight::info, "node " + to_string(said->from) + " says hello (" + hello->software + ")");
         }
+        UNDERSTUDY_FAILPOINT(step_of(core_.state(), said->message));
         tell(NodeSaid{said->from, std::move(said->message)});
     } else if (auto* lost = std::get_if<NodeLost>(&event)) {
         note_change();
@@ -235,6 +266,7 @@ void Loop::take_client(const ClientMessage& said) {
         return;
     }
     note_change();
+    UNDERSTUDY_FAILPOINT_IF(sees_new_picture(said.message), "picture.seen");
     tell(ClientSaid{said.from, said.message});
 }
 
@@ -290,6 +322,7 @@ const std::vector<std::string>& Loop::fresh_view(TimePoint now) {
     // Asked again within the interval, the same answer serves: views must not cost more than deciding.
     if (!view_.empty() && now < next_push_ && !changed_) return view_;
     extras_.now_wall_ms = read_clock().wall_ms;
+    extras_.peers = parts_.peers.figures();
     view_ = view_json(core_.state(), extras_, ++view_number_);
     const Duration cost = read_clock().at - now;
     view_made_ = now;

@@ -53,6 +53,7 @@ struct PeerFigures {
     std::uint64_t undecodable = 0;
     std::uint64_t out_of_role = 0;
     std::uint64_t denied = 0;       ///< connections without an admitted key
+    std::uint64_t doubled = 0;      ///< messages under the key of a node that speaks on another connection
     std::uint64_t unreachable = 0;  ///< messages to somebody who is not connected
     std::size_t connections = 0;
 };

@@ -96,17 +96,20 @@ class Viewer {
                 {"store", state_.store_failing ? "failing: " + state_.store_reason : std::string("ok")},
                 {"gate", {{"closed", state_.gate.closed}, {"reason", state_.gate.reason}, {"held", state_.gate.held.size()},
                           {"population", state_.gate.population}}},
+                {"rebuilding", state_.manager.get().rebuilding},
                 {"oddities", oddities()},
                 {"operations", state_.operations.size()},
                 {"alarms", std::move(alarms)}};
     }
 
+    /// What was refused, counted since this manager started.
     Json oddities() const {
         const Oddities& odd = state_.oddities;
-        return {{"unknown_node", odd.unknown_node}, {"stale_registration", odd.stale_registration},
+        return {{"unknown_node", odd.unknown_node}, {"stale_registration", odd.stale_registration}, {"from_future", odd.from_future},
                 {"unknown_operation", odd.unknown_operation}, {"stale_status", odd.stale_status},
                 {"unexpected_message", odd.unexpected_message}, {"unknown_client", odd.unknown_client},
-                {"unknown_instance", odd.unknown_instance}};
+                {"unknown_instance", odd.unknown_instance}, {"doubled_identity", extras_.peers.doubled},
+                {"undecodable", extras_.peers.undecodable}, {"out_of_role", extras_.peers.out_of_role}, {"denied", extras_.peers.denied}};
     }
 
     /// What happened since this manager started, in numbers.

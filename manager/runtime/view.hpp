@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "manager/core/state.hpp"
+#include "manager/runtime/peers_port.hpp"
 
 namespace understudy::manager {
 
@@ -17,6 +18,7 @@ struct ViewExtras {
     std::map<std::string, std::string> acceleration;  ///< host name → "tcg", "kvm"
     std::map<std::string, std::string> acceleration_reason;
     std::vector<std::string> alarms;
+    PeerFigures peers;
 };
 
 inline constexpr std::size_t kIncidentsShown = 50;

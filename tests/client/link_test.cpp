@@ -174,6 +174,19 @@ TEST_CASE("attachment: what concerns another terminal is left alone") {
     CHECK(attachment.accepted() == 1);
 }
 
+TEST_CASE("attachment: the answer of a manager that lost its records counts under a new number, but no older epoch") {
+    Attachment attachment = attached();
+    static_cast<void>(attachment.take(redirect(5), at(0s)));
+    attachment.link_down();
+    attachment.link_up(at(1s));
+    REQUIRE(attachment.due(at(1s)).size() == 1);
+    TerminalRedirect renamed = redirect(5);
+    renamed.terminal = TerminalId(8);
+    CHECK(attachment.take(renamed, at(2s)) == Attachment::Taken::not_ours);
+    renamed.epoch = 6;
+    CHECK(attachment.take(renamed, at(2s)) == Attachment::Taken::moved);
+}
+
 TEST_CASE("attachment: what is seen carries the incident of its own epoch only") {
     Attachment attachment = attached();
     CHECK_FALSE(attachment.seen("picture", 1));

@@ -11,6 +11,7 @@
 #include "manager/adapters/store/memory_store.hpp"
 #include "manager/adapters/store/open_store.hpp"
 #include "manager/adapters/store/sqlite_store.hpp"
+#include "manager/adapters/store/store_copies.hpp"
 #include "manager/adapters/store/store_worker.hpp"
 #include "manager/core/state.hpp"
 #include "manager/runtime/mailbox.hpp"
@@ -203,4 +204,102 @@ TEST_CASE("open store: a healthy one is opened without alarm") {
     REQUIRE(opened);
     CHECK(opened->alarms.empty());
     CHECK(opened->core.state().manager.get().next_id == 1);
+}
+
+TEST_CASE("sqlite: a changed byte inside a record is damage, though SQLite finds its pages in order") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "store.db";
+    REQUIRE(open_sqlite(path)->commit(batch({}, 1, {{"node/5", bytes("what was written")}})).outcome == CommitOutcome::committed);
+    SQLite::Database(path, SQLite::OPEN_READWRITE).exec("UPDATE record SET value = CAST('what was wrItten' AS BLOB)");
+    const auto content = open_sqlite(path)->load();
+    REQUIRE_FALSE(content);
+    CHECK(content.error().code == ErrorCode::damaged);
+    CHECK_THAT(content.error().message, Catch::Contains("node/5"));
+}
+
+TEST_CASE("sqlite: a store of schema 1 is brought up, keeps every record, and stays beside the new one") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "store.db";
+    std::filesystem::copy_file(SOURCE_DIRECTORY "/tests/contract/data/store-schema-1.db", path);
+    const auto opened = open_store(path, Settings{});
+    INFO((opened ? std::string() : opened.error().message));
+    REQUIRE(opened);
+    CHECK(opened->alarms.empty());
+    CHECK(opened->head.version == 2);
+    const State& state = opened->core.state();
+    CHECK(state.manager.get().incarnation == 1);
+    CHECK(state.hosts.rows().size() == 1);
+    CHECK(state.profiles.at("demo").applications.size() == 2);
+    CHECK(state.terminal_names.contains("demo"));
+    CHECK(SQLite::Database(path).execAndGet("PRAGMA user_version").getInt() == 2);
+    CHECK(SQLite::Database(path + ".schema-1").execAndGet("PRAGMA user_version").getInt() == 1);
+}
+
+TEST_CASE("sqlite: a store of a newer schema is left alone") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "store.db";
+    static_cast<void>(open_sqlite(path));
+    SQLite::Database(path, SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
+    const auto store = SqliteStore::open(path);
+    REQUIRE_FALSE(store);
+    CHECK(store.error().code == ErrorCode::version);
+}
+
+TEST_CASE("open store: one that was there and is missing, or emptied, is a lost one and not a first start") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "store.db";
+    {
+        const auto first = open_store(path, Settings{});
+        REQUIRE(first);
+        CHECK_FALSE(first->core.state().manager.get().rebuilding);
+        REQUIRE(first->store->commit(batch({}, 1, {{"manager", to_be_rebuilt({}, "x", 5000).front().second}})).outcome == CommitOutcome::committed);
+    }
+    SECTION("missing") { std::filesystem::remove(path); }
+    SECTION("emptied") { std::filesystem::resize_file(path, 0); }
+    for (const char* part : {"-wal", "-shm"}) std::filesystem::remove(path + part);
+    const auto opened = open_store(path, Settings{});
+    REQUIRE(opened);
+    CHECK(opened->core.state().manager.get().rebuilding);
+    CHECK(opened->core.state().manager.get().next_id > 1'000'000'000);
+    REQUIRE(opened->alarms.size() == 1);
+}
+
+TEST_CASE("store copies: a backup is made while somebody writes, and what is restored knows that it is old") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "store.db";
+    const std::string copy = directory / "copy.db";
+    const auto store = open_sqlite(path);
+    const Batch first = batch({}, 7, {{"manager", to_be_rebuilt({}, "x", 5000).front().second}});
+    REQUIRE(store->commit(first).outcome == CommitOutcome::committed);
+    const auto made = back_up_store(path, copy);
+    INFO((made ? std::string() : made.error().message));
+    REQUIRE(made);
+    CHECK(made->records == 1);
+    CHECK(back_up_store(path, copy).error().code == ErrorCode::invalid);
+    REQUIRE(store->commit(batch(first.next, 7, {{"pool/x", {}}})).outcome == CommitOutcome::committed);
+
+    const std::string other = directory / "other.db";
+    std::ofstream(other) << "what was there";
+    const auto restored = restore_store(copy, other, 2'000'000'000'000);
+    INFO((restored ? std::string() : restored.error().message));
+    REQUIRE(restored);
+    CHECK(std::filesystem::exists(restored->set_aside));
+    const auto opened = open_store(other, Settings{});
+    REQUIRE(opened);
+    CHECK(opened->core.state().manager.get().rebuilding);
+    CHECK(opened->core.state().manager.get().next_id == 2'000'000'000);
+    CHECK_THAT(opened->core.state().manager.get().rebuild_cause, Catch::Contains(copy));
+}
+
+TEST_CASE("store copies: a backup that is no store, or rotted, is refused and the store stays") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "store.db";
+    REQUIRE(open_sqlite(path)->commit(batch({}, 1, {{"a", bytes("1")}})).outcome == CommitOutcome::committed);
+    std::ofstream(directory / "bad.db") << std::string(8192, 'x');
+    CHECK(restore_store(directory / "bad.db", path, 1).error().code == ErrorCode::damaged);
+    CHECK(restore_store(directory / "none.db", path, 1).error().code == ErrorCode::not_found);
+    CHECK(open_sqlite(path)->load()->image.size() == 1);
+    for (const auto& entry : std::filesystem::directory_iterator(directory.path())) {
+        CHECK_THAT(entry.path().filename().string(), !Catch::Contains("restoring"));
+    }
 }

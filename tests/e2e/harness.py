@@ -309,11 +309,12 @@ class Cluster:
 
     # ------------------------------------------------------------------ processes
 
-    def start_manager(self):
+    def start_manager(self, **environment):
         with open(self.manager_log, "ab") as log:
             # A session of its own: an interrupt at the keyboard ends the test, which then ends the manager.
             self.manager = subprocess.Popen([program("understudyd"), "--config", str(self.config)], stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+                                            stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                                            env={**os.environ, **environment})
         until(self.answers, 20, lambda: f"the manager answers; its log ends with:\n{self.tail(self.manager_log)}")
 
     def answers(self):

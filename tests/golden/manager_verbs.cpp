@@ -200,13 +200,26 @@ void ManagerStage::do_store(const Statement& statement) {
 /// As understudyd does it: the manager starts with what is left, and with the order to find out what runs.
 void ManagerStage::lose_store(std::map<std::string, Bytes> left, const std::string& cause) {
     if (core_) end_manager();
+    judgement_.epochs.clear();  // the records may fall back; who owns which epoch is not forgotten
     durable_ = std::move(left);
     constexpr std::uint64_t kNeverGivenOut = 1000;
     Bytes record;
     pack::append(record, ManagerRecord{kNeverGivenOut, kNeverGivenOut, true, cause});
     durable_["manager"] = std::move(record);
+    std::map<std::string, HostId> before;
+    for (const auto& [id, world] : hosts_) before[names_.of(id)] = id;
     begin_manager();
     for (const Statement& definition : defined_) (this->*definitions().at(definition.words[0]))(definition);
+    // The machines are where they were; only the manager's number of the host is another.
+    for (const auto& [id, host] : core_->state().hosts.rows()) {
+        const auto known = before.find(host.name);
+        if (known == before.end() || known->second == id) continue;
+        hosts_[id] = std::move(hosts_[known->second]);
+        hosts_.erase(known->second);
+        for (auto& [node, place] : places_) {
+            if (place == known->second) place = id;
+        }
+    }
 }
 
 // ---------------------------------------------------------------- terminals

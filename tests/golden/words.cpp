@@ -242,7 +242,7 @@ struct ActionTeller {
 
     std::string operator()(const SendToNode& send) const {
         const bool hidden = std::holds_alternative<HeartbeatAck>(send.message) || std::holds_alternative<ReportAck>(send.message) ||
-                            std::holds_alternative<Welcome>(send.message);
+                            std::holds_alternative<Welcome>(send.message) || std::holds_alternative<WitnessRequest>(send.message);
         if (hidden && detail == Detail::usual) return {};
         return names.of(send.to) + " ← " + describe_message(names, send.message);
     }

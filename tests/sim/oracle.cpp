@@ -330,7 +330,9 @@ void Oracle::creates(std::uint32_t host, const CreateInstance& action) {
     std::uint32_t used = 0;
     const Site::Host& where = world_.site.hosts()[host];
     for (const SimNode* node : where.nodes) {
-        if (!orphans_.contains(node->id()) && node->id() != action.instance) used += node->vcpus;
+        // Made behind the back of a manager that lost its records: its hypervisor counts it, nobody else can yet.
+        const bool forgotten = records_replaced_ && !nodes_.contains(node->id()) && !node->holds_something();
+        if (!forgotten && !orphans_.contains(node->id()) && node->id() != action.instance) used += node->vcpus;
     }
     std::erase_if(pending, [&](const auto& asked) {
         const SimNode* node = world_.site.find(asked.first);

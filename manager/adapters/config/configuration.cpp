@@ -114,6 +114,8 @@ class Parser {
         count("parallel_creations", 1, 64, s.parallel_creations);
         span("inventory_interval_ms", 100, s.inventory_interval);
         count("gate_permille", 1, 1000, s.gate_permille);
+        count("witnesses", 0, 16, s.witnesses);
+        span("witness_interval_ms", 10, s.witness_interval);
         count("gate_minimum", 1, 100000, s.gate_minimum);
         span("gate_window_ms", 10, s.gate_window);
         span("gate_collect_ms", 0, s.gate_collect);
@@ -165,11 +167,27 @@ class Parser {
         host.record.vcpus = table.number("vcpus", 1, 65536, 1);
         host.record.memory_mib = table.number("memory_mib", 64, 1u << 30, 1024);
         host.address = table.text("address", host.address);
+        read_fence(table, host);
         for (const char* option : {"vcpus", "memory_mib"}) {
             if (!table.has(option)) table.complain(option, "is missing: say how much of this host instances may take");
         }
         table.finish();
         configuration_.hosts.push_back(std::move(host));
+    }
+
+    static void read_fence(OptionTable& table, HostOptions& host) {
+        host.fence.agent = table.text("fence_agent", {});
+        host.fence.options = table.texts("fence_options");
+        host.fence.limit = std::chrono::milliseconds(table.number("fence_limit_ms", 1000, 600'000, static_cast<std::uint32_t>(host.fence.limit.count())));
+        host.fence.attempts = table.number("fence_attempts", 1, 10, host.fence.attempts);
+        host.record.can_fence = !host.fence.agent.empty();
+        for (const std::string& option : host.fence.options) {
+            const auto equals = option.find('=');
+            const bool whole = equals != std::string::npos && equals > 0 && option.find('\n') == std::string::npos;
+            if (!whole) table.complain("fence_options", "must be a list of \"key=value\" texts, as the agent's manual names the keys");
+            else if (option.substr(0, equals) == "action") table.complain("fence_options", "must not have an action: the manager says what is to be done");
+        }
+        if (host.fence.agent.empty() && !host.fence.options.empty()) table.complain("fence_options", "needs fence_agent");
     }
 
     void read_pool(const toml::table& source) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "manager/adapters/fencing/fence_agent.hpp"
 #include "manager/core/events.hpp"
 #include "manager/core/records.hpp"
 #include "manager/core/settings.hpp"
@@ -31,6 +32,7 @@ struct ManagerOptions {
 struct HostOptions {
     HostRecord record;                     ///< id 0; `uri` complete
     std::string address = "127.0.0.1";     ///< where doors of its instances are reached
+    FenceOptions fence;                    ///< how it is switched off from outside
 };
 
 /// One key that may talk to the manager.

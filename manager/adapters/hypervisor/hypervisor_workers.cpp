@@ -13,11 +13,19 @@ HypervisorWorkers::~HypervisorWorkers() = default;
 
 void HypervisorWorkers::add_host(const std::string& name, Hypervisor& hypervisor) {
     Host& host = hosts_[name];
-    host = {name, &hypervisor, std::make_unique<KeyedWorkers>(parallel_)};
+    host.name = name;
+    host.hypervisor = &hypervisor;
+    host.workers = std::make_unique<KeyedWorkers>(parallel_);
     host.workers->submit(0, Urgency::normal, [this, &host] {
         const AccelerationVerdict verdict = host.hypervisor->acceleration();
         sink_(AccelerationKnown{host.name, verdict.acceleration, verdict.reason});
     });
+}
+
+void HypervisorWorkers::add_fence(const std::string& name, FenceOptions options) {
+    Host& host = hosts_.at(name);
+    host.fence.emplace(name, std::move(options));
+    host.fencing = std::make_unique<KeyedWorkers>(1);
 }
 
 void HypervisorWorkers::name_host(HostId host, const std::string& name) { names_.insert_or_assign(host, name); }
@@ -66,7 +74,12 @@ void HypervisorWorkers::destroy(const DestroyInstance& action) {
 }
 
 void HypervisorWorkers::fence(const FenceHost& action) {
-    answer(action.operation, failure(ErrorCode::unavailable, "no fence agent is configured for host " + to_string(action.host)));
+    Host* host = host_of(action.host);
+    if (host == nullptr) return no_host(action.operation, action.host);
+    if (!host->fence) return answer(action.operation, failure(ErrorCode::unavailable, "no fence agent is configured for host " + host->name));
+    host->fencing->submit(1, Urgency::normal, [this, host, action] {
+        answer(action.operation, host->fence->switch_off().map([] { return Endpoint{}; }));
+    });
 }
 
 void HypervisorWorkers::list(const ListInstances& action) {

@@ -4,9 +4,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "manager/adapters/fencing/fence_agent.hpp"
 #include "manager/adapters/hypervisor/hypervisor.hpp"
 #include "manager/adapters/hypervisor/keyed_workers.hpp"
 #include "manager/runtime/arrivals.hpp"
@@ -23,6 +25,8 @@ class HypervisorWorkers : public HypervisorPort {
     /// Several hosts may share one hypervisor, which outlives this. Finds out about the host's acceleration
     /// at once. Precondition: before the loop starts.
     void add_host(const std::string& name, Hypervisor& hypervisor);
+    /// This host can be switched off from outside. Precondition: it was added.
+    void add_fence(const std::string& name, FenceOptions options);
 
     void name_host(HostId host, const std::string& name) override;
     void create(const CreateInstance& action) override;
@@ -36,6 +40,8 @@ class HypervisorWorkers : public HypervisorPort {
         std::string name;
         Hypervisor* hypervisor = nullptr;
         std::unique_ptr<KeyedWorkers> workers;
+        std::optional<FenceAgent> fence;
+        std::unique_ptr<KeyedWorkers> fencing;  ///< of its own: the hypervisor of a dead host keeps `workers` waiting
     };
     /// nullptr: the configuration has no such host (any more).
     [[nodiscard]] Host* host_of(HostId id);

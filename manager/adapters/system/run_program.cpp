@@ -27,7 +27,8 @@ struct Child {
 };
 
 /// The child starts with no blocked signal and the default actions: a mask is inherited over exec.
-Result<Child> start(const std::vector<std::string>& command) {
+/// `input`: its standard input, in a process group of its own; -1: none.
+Result<Child> start(const std::vector<std::string>& command, int input = -1) {
     int ends[2] = {-1, -1};
     if (::pipe2(ends, O_CLOEXEC) != 0) return failure(ErrorCode::failed, std::string("cannot make a pipe: ") + std::strerror(errno));
     UniqueFd reading(ends[0]);
@@ -36,7 +37,8 @@ Result<Child> start(const std::vector<std::string>& command) {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (input >= 0) posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
+    else posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, writing.get(), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&files, writing.get(), STDERR_FILENO);
     sigset_t none;
@@ -46,7 +48,9 @@ Result<Child> start(const std::vector<std::string>& command) {
     sigaddset(&defaults, SIGPIPE);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    const int group = input >= 0 ? POSIX_SPAWN_SETPGROUP : 0;
+    posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
     std::vector<char*> arguments;
     for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
@@ -98,6 +102,33 @@ Result<std::string> run_program(const std::vector<std::string>& command, std::ch
         return failure(ErrorCode::failed, command.front() + " failed: " + trimmed(text));
     }
     return text;
+}
+
+Result<Finished> run_with_input(const std::vector<std::string>& command, const std::string& input,
+                                std::chrono::milliseconds limit) {
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC) != 0) return failure(ErrorCode::failed, std::string("cannot make a pipe: ") + std::strerror(errno));
+    UniqueFd reading(ends[0]);
+    UniqueFd writing(ends[1]);
+    // It fits into the pipe, so nobody has to read before it is written; who ends without reading is no error here.
+    const bool written = ::write(writing.get(), input.data(), input.size()) == static_cast<ssize_t>(input.size());
+    writing = UniqueFd();
+    if (!written) return failure(ErrorCode::failed, "cannot write the input of " + command.front());
+    auto child = start(command, reading.get());
+    if (!child) return tl::unexpected(child.error());
+    Finished finished;
+    const bool ended = read_output(*child, Clock::now() + limit, {}, finished.text);
+    if (!ended) ::kill(-child->pid, SIGKILL);
+    int status = 0;
+    while (::waitpid(child->pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (!ended) {
+        return failure(ErrorCode::failed, command.front() + " did not end within " + std::to_string(limit.count()) + " ms and was killed; it had said: " +
+                                              trimmed(finished.text));
+    }
+    if (!WIFEXITED(status)) return failure(ErrorCode::failed, command.front() + " was killed by signal " + std::to_string(WTERMSIG(status)));
+    finished.status = WEXITSTATUS(status);
+    return finished;
 }
 
 Result<Heard> listen_to_program(const std::vector<std::string>& command, std::chrono::milliseconds limit,

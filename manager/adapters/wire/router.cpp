@@ -2,6 +2,7 @@
 #include "manager/adapters/wire/router.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -34,6 +35,7 @@ struct Connection {
     std::uint64_t ordinal = 0;  ///< rises with every new connection
     ClientId client;       ///< of a terminal, an operator or a gateway
     NodeId node;           ///< of an agent, at its last message
+    std::chrono::steady_clock::time_point heard{};  ///< of an agent: its last message
     bool complained = false;
 };
 
@@ -171,7 +173,13 @@ struct Router::Sockets {
                 refuse(connection, who, ErrorCode::unavailable, "node \"" + who.name + "\" is not enrolled yet; say it again");
                 return;
             }
-            take_over(connection, who.node);
+            if (!take_over(connection, who.node)) {
+                ++figures.doubled;
+                refuse(connection, who, ErrorCode::refused,
+                       "another machine speaks under the identity of node " + to_string(who.node) +
+                           " already; end one of the two, or give it keys of its own");
+                return;
+            }
             events.emplace_back(NodeMessage{who.node, std::move(message)});
             return;
         }
@@ -182,13 +190,23 @@ struct Router::Sockets {
         events.emplace_back(ClientMessage{connection.client, who.name, std::move(message)});
     }
 
-    /// The newest connection under a node's key is the one that is answered.
-    void take_over(Connection& connection, NodeId node) {
+    /// One connection under a node's key is heard and answered: the newest, unless an older one still speaks. An
+    /// agent that was started anew has left its old connection behind; one that still speaks is another machine.
+    bool take_over(Connection& connection, NodeId node) {
+        const auto now = std::chrono::steady_clock::now();
         connection.node = node;
+        connection.heard = now;
         const auto [entry, added] = nodes.try_emplace(node, connection.routing);
-        if (added || entry->second == connection.routing) return;
+        if (added || entry->second == connection.routing) return true;
         const auto other = connections.find(entry->second);
-        if (other == connections.end() || other->second.ordinal < connection.ordinal) entry->second = connection.routing;
+        if (other == connections.end()) {
+            entry->second = connection.routing;
+            return true;
+        }
+        if (other->second.ordinal > connection.ordinal) return false;
+        if (now - other->second.heard < options.twin_patience) return false;
+        entry->second = connection.routing;
+        return true;
     }
 
     void refuse(Connection& connection, const PeerIdentity& who, ErrorCode code, const std::string& why,

@@ -20,6 +20,7 @@ struct RouterOptions {
     std::string listen;            ///< "tcp://127.0.0.1:7400"; port 0: any free one
     CurveKeys keys;
     std::size_t most_connections = 8192;
+    std::chrono::milliseconds twin_patience{1500};  ///< whoever spoke so lately under a node's key is alive: nobody replaces it
     int high_water_messages = 4000;  ///< per peer and direction; beyond it messages to that peer are dropped
 };
 
