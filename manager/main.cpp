@@ -63,7 +63,8 @@ int run_backup(const Configuration& configuration, const std::string& target) {
 int run_restore(const Configuration& configuration, const std::string& source) {
     const auto lock = lock_file(configuration.manager.state_dir + "/lock");
     if (!lock) return complain({lock.error().code, lock.error().message + "; end the manager before its records are replaced"}, kExitFailed);
-    const std::int64_t wall_ms = Loop::read_clock().wall_ms;
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
     const auto restored = restore_store(source, store_of(configuration), wall_ms);
     if (!restored) return complain(restored.error(), kExitFailed);
     std::cout << store_of(configuration) << ": " << restored->records << " records, version " << restored->version << ", from " << source << '\n';

@@ -227,9 +227,10 @@ void on_host_listed(State& state, const HostListed& event) {
     std::set<NodeId> running;
     for (const ListedInstance& instance : *event.instances) {
         const NodeRecord* node = state.nodes.find(instance.id);
-        if (node == nullptr || node->host != event.host) {
-            if (state.hosts.at(event.host).adopts && !UNDERSTUDY_PLANTED("destroys_strangers_after_loss")) adopt_instance(state, event.host, instance);
-            else destroy_orphan(state, event.host, instance.id);
+        const bool adopts = state.hosts.at(event.host).adopts;
+        if (node == nullptr || node->host != event.host || adopts) {
+            if (adopts && !UNDERSTUDY_PLANTED("destroys_strangers_after_loss")) adopt_instance(state, event.host, instance);
+            else if (node == nullptr || node->host != event.host) destroy_orphan(state, event.host, instance.id);
         }
         if (instance.running) running.insert(instance.id);
     }

@@ -345,8 +345,14 @@ void begin_rebuild(State& state) {
 void adopt_instance(State& state, HostId host, const ListedInstance& instance) {
     if (state.manager.get().next_id <= instance.id.value) state.manager.edit().next_id = instance.id.value + 1;
     if (const NodeRecord* node = state.nodes.find(instance.id)) {
-        if (node->host == host || !node->adopted || state.live[instance.id].registration != 0) return;
-        change_node(state, instance.id, [&](NodeRecord& record) { record.host = host; });
+        const bool moved = node->host != host && node->adopted && state.live[instance.id].registration == 0;
+        const bool stale = node->host == host && node->state != NodeState::condemned && instance.running && !(node->door == instance.door);
+        if (!moved && !stale) return;
+        change_node(state, instance.id, [&](NodeRecord& record) {
+            record.host = host;
+            record.door = instance.door;  // scrubbed since the copy was made: it has another
+        });
+        queue_users(state, instance.id);
         return;
     }
     if (instance.vcpus == 0) {
