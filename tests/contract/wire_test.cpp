@@ -197,25 +197,32 @@ TEST_CASE("wire: a peer that leaves is reported within moments, and only once") 
     CHECK_FALSE(network.router->take());
 }
 
-TEST_CASE("wire: of two connections under one key the newer is answered, and the loss of the older is no loss") {
+TEST_CASE("wire: two machines with one identity: the one that speaks already is kept, the other is told, until the first is gone") {
     Network network;
     const CurveKeys keys = make_curve_keys();
     network.router->admit(keys.public_key, agent(5));
-    Dealer older = network.join(keys);
-    older.say(hello(5));
+    Dealer first = network.join(keys);
+    first.say(hello(5));
     REQUIRE(network.next());
-    Dealer newer = network.join(keys);
-    newer.say(hello(5));
-    REQUIRE(network.next());
-    older.leave();
-    newer.say(Heartbeat{});
-    const auto event = network.next();
-    REQUIRE(event);
-    CHECK(std::holds_alternative<NodeMessage>(*event));
-    network.router->send(NodeId(5), HeartbeatAck{});
+    Dealer twin = network.join(keys);
+    twin.say(hello(5));
+    CHECK(std::holds_alternative<PeerOddity>(network.next().value()));
+    CHECK(network.router->figures().doubled == 1);
     std::optional<Message> answer;
-    network.next([&] { return (answer = newer.hear()).has_value(); });
-    CHECK(answer);
+    network.next([&] { return (answer = twin.hear()).has_value(); });
+    REQUIRE(answer);
+    CHECK_THAT(std::get<NotRegistered>(*answer).reason, Catch::Contains("another machine speaks under the identity of node 5"));
+    first.say(Heartbeat{});
+    CHECK(std::holds_alternative<NodeMessage>(network.next().value()));
+    first.leave();
+    CHECK(std::holds_alternative<NodeLost>(network.next().value()));
+    twin.say(hello(5));
+    CHECK(std::holds_alternative<NodeMessage>(network.next().value()));
+    network.router->send(NodeId(5), HeartbeatAck{});
+    answer.reset();
+    network.next([&] { return (answer = twin.hear()).has_value(); });
+    REQUIRE(answer);
+    CHECK(std::holds_alternative<HeartbeatAck>(*answer));
 }
 
 TEST_CASE("wire: a revoked key is not listened to any more, not even on a connection that stands") {
