@@ -147,10 +147,10 @@ def picture_of_colour(picture, colour):
     return together.getbbox()
 
 
-def differing(one, other):
-    """How many pixels differ."""
+def differing(one, other, beyond=0):
+    """How many pixels differ by more than `beyond` of 255 in some colour."""
     if one.size != other.size:
         return one.size[0] * one.size[1]
     red, green, blue = ImageChops.difference(one.convert("RGB"), other.convert("RGB")).split()
     together = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-    return one.size[0] * one.size[1] - together.histogram()[0]
+    return sum(together.histogram()[beyond + 1:])
