@@ -9,8 +9,7 @@ import shutil
 import sys
 import time
 
-from desk import closed_incident
-from harness import Failed, now_s, run, say, until
+from harness import Failed, run, say, until
 from scenarios import claim
 
 MARK = "UNDERSTUDY_OWN_NETWORK"
@@ -87,20 +86,6 @@ def what_a_node_is_told_is_lost_for_six_seconds_and_nothing_happens(cluster, des
     short_cut(cluster, desk, from_manager, 6)
 
 
-def what_a_node_says_is_lost_for_good_and_it_is_replaced_once(cluster, desk):
-    before = cluster.newest_incident()
-    node = cluster.session("xterm")["primary"]
-    moment = now_s()
-    with dropped(to_manager(cluster, port_towards_manager(cluster, node))):
-        incident = closed_incident(cluster, before, "execution", seconds=60, application="xterm")
-    say(f"  replaced {now_s() - moment:.1f} s after the cut: {incident['evidence']}; {incident['proof']}; lost: {incident['lost']}")
-    executions = [i for i in cluster.incidents(after=before) if i["kind"] == "execution"]
-    claim(len(executions) == 1, f"replaced once: {executions}")
-    claim("lease" in incident["proof"] or "destr" in incident["proof"], incident["proof"])
-    desk.sampler.moving(30)
-    cluster.settle()
-
-
 def the_way_between_two_nodes_is_cut_and_nobody_is_replaced(cluster, desk):
     incidents = cluster.newest_incident()
     node = cluster.session("xterm")["primary"]
@@ -127,7 +112,6 @@ def a_third_of_all_packets_is_lost_and_nothing_happens(cluster, desk):
 HEART = (
     what_a_node_says_is_lost_for_six_seconds_and_nothing_happens,
     what_a_node_is_told_is_lost_for_six_seconds_and_nothing_happens,
-    what_a_node_says_is_lost_for_good_and_it_is_replaced_once,
 )
 LONG = (
     the_way_between_two_nodes_is_cut_and_nobody_is_replaced,
