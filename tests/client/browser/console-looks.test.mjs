@@ -27,6 +27,7 @@ for (const scheme of ["light", "dark"]) {
       assert.deepEqual(await scene.findings(page), []);
       await scene.picture(page, `what-if-${name}-${scheme}`);
       await page.keyboard.press("Escape");
+      await page.waitForSelector("dialog[open]", { hidden: true });
       await page.$eval('[data-key="over-2"]', (button) => button.click());
       await page.waitForSelector("dialog[open] .rehearsed");
       assert.deepEqual(await scene.findings(page), []);
