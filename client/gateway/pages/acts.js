@@ -107,7 +107,8 @@ export function showLive(title, parts, buttons = []) {
 }
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-dialog.addEventListener("close", () => { open += 1; });
+// Told late: the next dialog may be there already, and what it waits for must not be thrown away.
+dialog.addEventListener("close", () => { if (!dialog.open) open += 1; });
 
 export const acts = {
   failoverSession: (session) => ({
