@@ -80,6 +80,11 @@ struct StoreState {
     std::string reason;
 };
 
+/// What guest images there are, by name: what a pool may ask for.
+struct ImagesKnown {
+    std::vector<std::string> images;
+};
+
 /// An Echo left: everything decided up to it is durable.
 struct Echoed {
     IncidentId incident;
@@ -91,7 +96,10 @@ struct Woken {};
 // ---- what administrators and the configuration want; each is answered by AdminReply to `client`
 
 struct DefineHost { HostRecord host; };          ///< by name; id is ignored
+struct RemoveHost { std::string name; };         ///< refused while anything is there
 struct DefinePool { PoolRecord pool; };
+struct RemovePool { std::string flavour; };      ///< its machines go when they are free
+struct DefineEnvironment { EnvironmentRecord environment; };
 struct DefineProfile { ProfileRecord profile; };
 struct DefineTerminal { std::string name; std::string profile; };
 struct RemoveTerminal { std::string name; };
@@ -104,9 +112,9 @@ struct SetDrain { NodeId node; bool drain = true; };
 struct SetMaintenance { std::string host; bool maintenance = true; };
 struct OverrideGate {};
 
-using Wish = std::variant<DefineHost, DefinePool, DefineProfile, DefineTerminal, RemoveTerminal, EnrolNode,
-                          ReleaseTerminal, FailOverSession, FailOverPresentation, KillInstance, SetDrain,
-                          SetMaintenance, OverrideGate>;
+using Wish = std::variant<DefineHost, RemoveHost, DefinePool, RemovePool, DefineEnvironment, DefineProfile,
+                          DefineTerminal, RemoveTerminal, EnrolNode, ReleaseTerminal, FailOverSession,
+                          FailOverPresentation, KillInstance, SetDrain, SetMaintenance, OverrideGate>;
 
 /// An administrator's recorded will. `client` none: from the configuration; no reply is sent.
 struct Intent {
@@ -117,6 +125,6 @@ struct Intent {
 };
 
 using Event = std::variant<NodeSaid, NodeDisconnected, ClientSaid, ClientGone, InstanceEnded, OperationDone,
-                           HostListed, StoreState, Echoed, Woken, Intent>;
+                           HostListed, StoreState, ImagesKnown, Echoed, Woken, Intent>;
 
 }  // namespace understudy::manager

@@ -47,7 +47,7 @@ void Outlet::send_to_client(ClientId to, const Message& message) {
 std::string Outlet::name_host(HostId id) {
     const HostRecord* host = core_.state().hosts.find(id);
     if (host == nullptr) return "?";
-    hypervisors_.name_host(id, host->name);
+    hypervisors_.know_host(*host);
     return host->name;
 }
 

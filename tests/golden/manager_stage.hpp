@@ -42,6 +42,7 @@ class ManagerStage final : public Surroundings {
         std::string failing;      ///< creations there fail with this
         std::string resumes_fail;  ///< with this
         std::string deploys_fail;
+        std::string standing_fails;  ///< making them stand still
         bool off = false;
     };
     struct Held {
@@ -77,6 +78,8 @@ class ManagerStage final : public Surroundings {
     void judge_truth();
     void judge_action(const manager::Action& action);
     void judge_reload();
+    void judge_clean();
+    void judge_environment(NodeId to, const std::string& environment);
 
     // manager_verbs.cpp
     void perform(const Statement& statement);
@@ -93,6 +96,9 @@ class ManagerStage final : public Surroundings {
     void define_pool(const Statement&);
     void define_profile(const Statement&);
     void define_terminal(const Statement&);
+    void define_environment(const Statement&);
+    void define_images(const Statement&);
+    void do_scrubs(const Statement&);
     void do_start(const Statement&);
     void do_end(const Statement&) {}
     void do_manager(const Statement&);
@@ -153,6 +159,7 @@ class ManagerStage final : public Surroundings {
     std::vector<std::unique_ptr<FakeNode>> graveyard_;  ///< work under way refers to them
     std::map<NodeId, HostId> places_;
     std::set<NodeId> cut_;
+    std::set<NodeId> used_;  ///< machines that were told to do something
     std::uint64_t boots_ = 0;
     bool boot_ = true;
     Duration operation_delay_{500'000};

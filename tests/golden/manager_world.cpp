@@ -50,6 +50,7 @@ void ManagerStage::carry_out(const Action& action) {
                 [this, id = scrub->instance](Host& there) -> Result<> {
                     if (nodes_.contains(id)) nodes_[id]->die();
                     there.instances[id].running = true;
+                    there.instances[id].environments.clear();
                     boot(id, there.instances[id].slots);
                     return {};
                 },
@@ -62,7 +63,7 @@ void ManagerStage::carry_out(const Action& action) {
                     const auto found = there.instances.find(wanted.instance);
                     if (found == there.instances.end() || !found->second.running) return failure(ErrorCode::failed, "domain is not running");
                     if (!there.deploys_fail.empty()) return failure(ErrorCode::failed, there.deploys_fail);
-                    found->second.environments.insert(wanted.environment);
+                    found->second.environments.insert(wanted.digest);
                     return {};
                 },
                 deploy->instance);
@@ -121,6 +122,7 @@ void ManagerStage::create(const CreateInstance& action) {
             [this, id = action.instance, slots = action.slots, tier = action.tier](Host& there) -> Result<> {
                 if (!there.failing.empty()) return failure(ErrorCode::failed, there.failing);
                 if (there.instances.contains(id)) return {};  // idempotent by instance
+                if (tier == Tier::paused && !there.standing_fails.empty()) return failure(ErrorCode::refused, there.standing_fails);
                 Instance& made = there.instances[id];
                 made.slots = slots;
                 made.still = tier == Tier::paused;

@@ -210,6 +210,18 @@ void FaultDriver::trouble_people(const Fault& fault) {
             conditions.start_failing_permille = fault.strength;
             for_a_while(fault, [&conditions] { conditions.start_failing_permille = 0; });
             return;
+        case FaultKind::resume_failing:
+            conditions.resume_failing_permille = fault.strength;
+            for_a_while(fault, [&conditions] { conditions.resume_failing_permille = 0; });
+            return;
+        case FaultKind::deploy_failing:
+            conditions.deploy_failing_permille = fault.strength;
+            for_a_while(fault, [&conditions] { conditions.deploy_failing_permille = 0; });
+            return;
+        case FaultKind::receipt_missing:
+            conditions.receipt_missing_permille = fault.strength;
+            for_a_while(fault, [&conditions] { conditions.receipt_missing_permille = 0; });
+            return;
         case FaultKind::mixed_versions:
             conditions.mixed_versions_permille = fault.strength;
             for_a_while(fault, [&conditions] { conditions.mixed_versions_permille = 0; });
@@ -284,7 +296,10 @@ void FaultDriver::talk_nonsense(Rng& rng) {
         case 6: world_.manager.feed_nonsense(NodeSaid{NodeId(rng.next()), Hello{}}); return;
         case 7: world_.manager.feed_nonsense(NodeSaid{node, AdminReply{}}); return;
         default:
-            switch (rng.below(4)) {
+            switch (rng.below(7)) {
+                case 4: world_.wish(RemoveHost{"host-0"}); return;
+                case 5: world_.wish(RemovePool{"standard"}); return;
+                case 6: world_.wish(DefineHost{HostRecord{}}); return;
                 case 0: world_.wish(RemoveTerminal{"no-such-terminal"}); return;
                 case 1: world_.wish(DefineTerminal{"bad name!", "nothing"}); return;
                 case 2: world_.wish(KillInstance{NodeId(rng.next())}); return;

@@ -51,6 +51,7 @@ void SimNode::install() {
     mixed_version = rng_.permille(world_.conditions.mixed_versions_permille);
     if (mixed_version) UNDERSTUDY_MARK("agent.of_another_version");
     environments.clear();
+    dirty = false;
     power_on();
 }
 

@@ -73,6 +73,8 @@ class SimNode {
     bool exists = false;      ///< known to its hypervisor
     std::uint32_t vcpus = 1;
     std::uint32_t memory_mib = 1024;
+    std::uint64_t disk_mib = 0;
+    bool dirty = false;       ///< somebody's data is on it
     bool mixed_version = false;
     std::vector<std::function<void()>> waiting_operations;  ///< hypervisor work on it, one at a time
     bool operation_runs = false;

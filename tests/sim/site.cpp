@@ -20,6 +20,7 @@ void Site::build() {
         host.place = world_.network.add_place(false, 0);
         host.vcpus = world_.plan.instances_per_host;
         host.memory_mib = world_.plan.instances_per_host * 1024;
+        host.disk_mib = world_.plan.disks_per_host * kDiskMib;
         hosts_.push_back(std::move(host));
     }
     for (std::uint32_t i = 0; i < world_.plan.orphans; ++i) {
@@ -44,6 +45,7 @@ SimNode& Site::node_for(NodeId id, std::uint32_t host) {
 void Site::put_on(std::uint32_t host, SimNode& node) {
     node.exists = true;
     hosts_[host].vcpus_used += node.vcpus;
+    hosts_[host].disk_used_mib += node.disk_mib;
     hosts_[host].nodes.push_back(&node);
 }
 
@@ -52,6 +54,7 @@ void Site::take_off(SimNode& node) {
     node.exists = false;
     Host& host = hosts_[node.host()];
     host.vcpus_used -= node.vcpus;
+    host.disk_used_mib -= node.disk_mib;
     std::erase(host.nodes, &node);
 }
 
@@ -132,10 +135,11 @@ void Site::create(std::uint32_t host, const manager::CreateInstance& action) {
     operate(host, node, action.operation, takes, true, [this, host, &node, action]() -> Result<manager::Done> {
         if (!node.exists) {
             Host& on = hosts_[host];
-            if (on.vcpus_used + action.vcpus > on.vcpus) {
+            if (on.vcpus_used + action.vcpus > on.vcpus || (on.disk_mib != 0 && on.disk_used_mib + action.disk_mib > on.disk_mib)) {
                 UNDERSTUDY_MARK("hypervisor.full");
                 return failure(ErrorCode::failed, "the hypervisor said: not enough memory on the host");
             }
+            node.disk_mib = action.disk_mib;
             node.vcpus = action.vcpus;
             put_on(host, node);
             make(node, action.tier);
@@ -154,7 +158,11 @@ void Site::make(SimNode& node, manager::Tier tier) {
 void Site::resume(std::uint32_t host, const manager::ResumeInstance& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("resume", action.operation.value & 0xffffffff, action.instance.value, host);
-    operate(host, node, action.operation, rng_.between(ms(20), ms(200)), false, [&node]() -> Result<manager::Done> {
+    operate(host, node, action.operation, rng_.between(ms(20), ms(200)), false, [this, &node]() -> Result<manager::Done> {
+        if (rng_.permille(world_.conditions.resume_failing_permille)) {
+            UNDERSTUDY_MARK("hypervisor.resume_failed");
+            return failure(ErrorCode::failed, "the hypervisor said: the saved state cannot be read");
+        }
         if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
         node.go_on();
         return manager::Done{node.door(), {}};
@@ -164,7 +172,11 @@ void Site::resume(std::uint32_t host, const manager::ResumeInstance& action) {
 void Site::deploy(std::uint32_t host, const manager::DeployEnvironment& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("deploy", action.operation.value & 0xffffffff, action.instance.value, host);
-    operate(host, node, action.operation, rng_.between(ms(50), ms(800)), false, [&node, action]() -> Result<manager::Done> {
+    operate(host, node, action.operation, rng_.between(ms(50), ms(800)), false, [this, &node, action]() -> Result<manager::Done> {
+        if (rng_.permille(world_.conditions.deploy_failing_permille)) {
+            UNDERSTUDY_MARK("hypervisor.deploy_failed");
+            return failure(ErrorCode::failed, "the hypervisor said: no space left on device");
+        }
         if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
         node.environments.insert(action.digest);
         return manager::Done{node.door(), {}};
@@ -177,9 +189,13 @@ void Site::scrub(std::uint32_t host, const manager::ScrubInstance& action) {
     operate(host, node, action.operation, rng_.between(ms(1000), ms(4000)), false,
             [this, &node]() -> Result<manager::Done> {
                 if (!node.exists) return failure(ErrorCode::failed, "the hypervisor said: domain not found");
+                const bool proves = !rng_.permille(world_.conditions.receipt_missing_permille);
                 world_.oracle.cleaned(node);
                 node.install();
-                return manager::Done{node.door(), "the base image is sha256:51"};
+                if (proves) return manager::Done{node.door(), "the base image is sha256:51"};
+                UNDERSTUDY_MARK("hypervisor.no_receipt");
+                node.dirty = true;  // what was there is there still
+                return manager::Done{node.door(), {}};
             });
 }
 

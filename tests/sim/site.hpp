@@ -15,6 +15,8 @@ namespace understudy::sim {
 
 struct World;
 
+constexpr std::uint64_t kDiskMib = 2048;  ///< of every instance, where disks are counted
+
 class Site {
   public:
     struct Host {
@@ -27,6 +29,8 @@ class Site {
         std::uint32_t vcpus = 0;
         std::uint32_t memory_mib = 0;
         std::uint32_t vcpus_used = 0;
+        std::uint64_t disk_mib = 0;     ///< 0: not counted
+        std::uint64_t disk_used_mib = 0;
         std::vector<SimNode*> nodes;    ///< that exist there
     };
 

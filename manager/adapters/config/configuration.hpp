@@ -33,6 +33,12 @@ struct HostOptions {
     std::string address = "127.0.0.1";     ///< where doors of its instances are reached
 };
 
+/// A bundle that applications or pools name.
+struct EnvironmentOptions {
+    EnvironmentRecord record;  ///< without its digest: whoever reads the file fills it in
+    std::string file;          ///< absolute
+};
+
 /// One key that may talk to the manager.
 struct PeerOptions {
     std::string key;  ///< Z85
@@ -57,6 +63,7 @@ struct Configuration {
     ManagerOptions manager;
     Settings settings;
     std::vector<HostOptions> hosts;
+    std::vector<EnvironmentOptions> environments;
     std::vector<PoolRecord> pools;
     std::vector<ProfileRecord> profiles;
     std::vector<DefineTerminal> terminals;

@@ -22,14 +22,14 @@ Result<Endpoint> MemoryHypervisor::create(const InstanceSpec& spec) {
     return instance.door;
 }
 
-Result<Endpoint> MemoryHypervisor::scrub(NodeId id) {
+Result<Done> MemoryHypervisor::scrub(NodeId id) {
     const std::lock_guard lock(mutex_);
     if (auto well = healthy(); !well) return tl::unexpected(well.error());
     const auto found = instances_.find(id);
     if (found == instances_.end()) return failure(ErrorCode::not_found, "there is no instance " + to_string(id));
     found->second.running = true;
     issue_identity(id);
-    return found->second.door;
+    return Done{found->second.door, "there is no disk that could hold anything"};
 }
 
 Result<> MemoryHypervisor::destroy(NodeId id) {
