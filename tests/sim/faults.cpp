@@ -297,7 +297,7 @@ void FaultDriver::talk_nonsense(Rng& rng) {
         case 7: world_.manager.feed_nonsense(NodeSaid{node, AdminReply{}}); return;
         default:
             switch (rng.below(7)) {
-                case 4: world_.wish(RemoveHost{"host-0"}); return;
+                case 4: world_.wish(RemoveHost{"no-such-host"}); return;
                 case 5: world_.wish(RemovePool{"standard"}); return;
                 case 6: world_.wish(DefineHost{HostRecord{}}); return;
                 case 0: world_.wish(RemoveTerminal{"no-such-terminal"}); return;
