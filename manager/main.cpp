@@ -17,6 +17,7 @@
 #include "manager/adapters/hypervisor/instance_files.hpp"
 #include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
 #include "manager/adapters/store/open_store.hpp"
+#include "manager/adapters/store/store_copies.hpp"
 #include "manager/adapters/store/store_worker.hpp"
 #include "manager/adapters/system/files.hpp"
 #include "manager/adapters/system/log.hpp"
@@ -46,6 +47,28 @@ int run_init(const std::string& path) {
               << "\n\nNext: name the directory in a configuration,\n\n    [manager]\n    state_dir = \"" << directory->path
               << "\"\n\nenter the public key of every client under [[peer]], and start\n\n"
                  "    understudyd --config FILE\n\nClients are given the manager's public key as manager_key.\n";
+    return 0;
+}
+
+std::string store_of(const Configuration& configuration) { return configuration.manager.state_dir + "/store.db"; }
+
+int run_backup(const Configuration& configuration, const std::string& target) {
+    const auto copied = back_up_store(store_of(configuration), target);
+    if (!copied) return complain(copied.error(), kExitFailed);
+    std::cout << target << ": " << copied->records << " records, version " << copied->version << ", verified\n"
+              << "It holds no keys and no disks: keep " << configuration.manager.state_dir << "/*.keys and cluster.id elsewhere too.\n";
+    return 0;
+}
+
+int run_restore(const Configuration& configuration, const std::string& source) {
+    const auto lock = lock_file(configuration.manager.state_dir + "/lock");
+    if (!lock) return complain({lock.error().code, lock.error().message + "; end the manager before its records are replaced"}, kExitFailed);
+    const std::int64_t wall_ms = Loop::read_clock().wall_ms;
+    const auto restored = restore_store(source, store_of(configuration), wall_ms);
+    if (!restored) return complain(restored.error(), kExitFailed);
+    std::cout << store_of(configuration) << ": " << restored->records << " records, version " << restored->version << ", from " << source << '\n';
+    if (!restored->set_aside.empty()) std::cout << "What was there is kept as " << restored->set_aside << ".\n";
+    std::cout << "Start the manager: it compares them with what runs before it decides anything.\n";
     return 0;
 }
 
@@ -171,7 +194,7 @@ int run_manager(const Configuration& configuration) {
     const auto log = open_log(configuration.manager.log_level, configuration.manager.log_file);
     if (!log) return complain(log.error(), kExitConfiguration);
 
-    auto opened = open_store(directory->path + "/store.db", configuration.settings);
+    auto opened = open_store(store_of(configuration), configuration.settings);
     if (!opened) return complain(opened.error(), kExitFailed);
     for (const std::string& alarm : opened->alarms) (*log)(LogWeight::alarm, alarm);
 
@@ -208,12 +231,23 @@ int main(int count, char** words) {
     std::string directory;
     CLI::App* const init = program.add_subcommand("init", "make a state directory: keys and identity");
     init->add_option("--dir", directory, "directory to make")->required();
+    std::string copy;
+    const auto with_store = [&](const char* name, const char* what, const char* option, const char* about) {
+        CLI::App* const command = program.add_subcommand(name, what);
+        command->add_option("--config", file, "configuration file")->required();
+        command->add_option(option, copy, about)->required();
+        return command;
+    };
+    CLI::App* const backup = with_store("backup", "copy the records, while the manager runs or not", "--to", "file to make");
+    CLI::App* const restore = with_store("restore", "put a copy of the records back; the manager must not run", "--from", "file that backup made");
     CLI11_PARSE(program, count, words);
 
     if (*init) return run_init(directory);
     if (file.empty()) return complain({ErrorCode::invalid, "understudyd: name a configuration with --config FILE (see --help)"}, kExitConfiguration);
     const auto configuration = load_configuration(file);
     if (!configuration) return complain(configuration.error(), kExitConfiguration);
+    if (*backup) return run_backup(*configuration, copy);
+    if (*restore) return run_restore(*configuration, copy);
     if (check) {
         std::cout << file << ": ok (" << configuration->hosts.size() << " hosts, " << configuration->pools.size() << " pools, "
                   << configuration->profiles.size() << " profiles, " << configuration->terminals.size() << " terminals, "

@@ -187,6 +187,33 @@ struct DesktopStatus {
                       detail)
 };
 
+/// What a node was told to be for one session. A manager that lost its records learns from it which session of
+/// whom this is; one that has them has no use for it.
+struct HeldSession {
+    SessionId session;
+    TerminalId terminal;
+    std::string terminal_name;
+    std::string profile;
+    Epoch epoch = 0;
+    Duty duty = Duty::released;
+    Application application;
+    Protection protection = Protection::restart;
+    UNDERSTUDY_FIELDS(HeldSession, session, terminal, terminal_name, profile, epoch, duty, application, protection)
+};
+
+/// The same for one terminal's desktop.
+struct HeldDesktop {
+    TerminalId terminal;
+    std::string terminal_name;
+    std::string profile;
+    Epoch epoch = 0;
+    Duty duty = Duty::released;
+    std::uint32_t width = 0;
+    std::uint32_t height = 0;
+    std::vector<WindowPlace> places;  ///< as last reported by the primary
+    UNDERSTUDY_FIELDS(HeldDesktop, terminal, terminal_name, profile, epoch, duty, width, height, places)
+};
+
 /// First word of a node, and again whenever its registration is not accepted any more. Complete: what
 /// is not listed does not run on this node.
 struct Hello {
@@ -202,8 +229,10 @@ struct Hello {
     std::string checkpoint_reason;  ///< why not
     std::vector<SessionStatus> sessions;
     std::vector<DesktopStatus> desktops;
+    std::vector<HeldSession> held_sessions;  ///< what does not run any more is left out
+    std::vector<HeldDesktop> held_desktops;
     UNDERSTUDY_FIELDS(Hello, node, incarnation, number, software, host_name, slots, door_port, memory_mib,
-                      can_checkpoint, checkpoint_reason, sessions, desktops)
+                      can_checkpoint, checkpoint_reason, sessions, desktops, held_sessions, held_desktops)
 };
 
 /// "I am alive", and a request to renew the lease.
@@ -276,6 +305,8 @@ struct AssignSession {
     std::uint64_t registration = 0;
     SessionId session;
     TerminalId terminal;
+    std::string terminal_name;
+    std::string profile;             ///< of the terminal
     Epoch epoch = 0;
     std::uint64_t revision = 0;
     Duty duty = Duty::released;
@@ -286,14 +317,16 @@ struct AssignSession {
     Epoch presentation_epoch = 0;    ///< the door admits no window ticket older than this
     NodeId presentation;             ///< whose window is the active one
     IncidentId incident;
-    UNDERSTUDY_FIELDS(AssignSession, registration, session, terminal, epoch, revision, duty, application,
-                      protection, restore, peers, presentation_epoch, presentation, incident)
+    UNDERSTUDY_FIELDS(AssignSession, registration, session, terminal, terminal_name, profile, epoch, revision, duty,
+                      application, protection, restore, peers, presentation_epoch, presentation, incident)
 };
 
 /// What this node should be for one terminal's desktop from now on.
 struct AssignDesktop {
     std::uint64_t registration = 0;
     TerminalId terminal;
+    std::string terminal_name;
+    std::string profile;
     Epoch epoch = 0;
     std::uint64_t revision = 0;
     Duty duty = Duty::released;
@@ -302,8 +335,8 @@ struct AssignDesktop {
     std::vector<WindowSource> windows;
     std::vector<WindowPlace> layout;
     IncidentId incident;
-    UNDERSTUDY_FIELDS(AssignDesktop, registration, terminal, epoch, revision, duty, width, height, windows,
-                      layout, incident)
+    UNDERSTUDY_FIELDS(AssignDesktop, registration, terminal, terminal_name, profile, epoch, revision, duty, width,
+                      height, windows, layout, incident)
 };
 
 /// Try to reach a suspect's door and say what happened.

@@ -80,8 +80,10 @@ AssignSession session_for(const State& state, const SessionRecord& session, Node
     assign.duty = duty;
     assign.application = session.application;
     assign.protection = session.protection;
-    if (duty != Duty::primary) return assign;
     const TerminalRecord& terminal = state.terminals.at(session.terminal);
+    assign.terminal_name = terminal.name;
+    assign.profile = terminal.profile;
+    if (duty != Duty::primary) return assign;
     assign.restore = session.restore;
     assign.presentation_epoch = terminal.epoch;
     assign.presentation = terminal.presentation;
@@ -133,6 +135,8 @@ WindowSource source_for(const State& state, const TerminalRecord& terminal, cons
 AssignDesktop desktop_for(const State& state, const TerminalRecord& terminal, NodeId node, Duty duty) {
     AssignDesktop assign;
     assign.terminal = terminal.id;
+    assign.terminal_name = terminal.name;
+    assign.profile = terminal.profile;
     assign.epoch = terminal.epoch;
     assign.duty = duty;
     assign.width = terminal.width;
@@ -220,6 +224,19 @@ void forget(Sents& sents, Statuses& statuses, std::set<NodeId>* holders, const K
     }
 }
 
+/// An epoch that a node has accepted, so that it obeys when it is told to let go.
+Epoch at_least_reported(const State& state, NodeId node, SessionId session, Epoch epoch) {
+    const auto& sessions = state.live.at(node).sessions;
+    const auto status = sessions.find(session);
+    return status == sessions.end() ? epoch : std::max(epoch, status->second.epoch);
+}
+
+Epoch at_least_reported(const State& state, NodeId node, TerminalId terminal, Epoch epoch) {
+    const auto& desktops = state.live.at(node).desktops;
+    const auto status = desktops.find(terminal);
+    return status == desktops.end() ? epoch : std::max(epoch, status->second.epoch);
+}
+
 bool nothing_runs(Phase phase) {
     return phase == Phase::ended || phase == Phase::failed || phase == Phase::released;
 }
@@ -229,7 +246,7 @@ bool nothing_runs(Phase phase) {
 void release_session(State& state, NodeId id, SessionId session, Epoch epoch) {
     AssignSession assign;
     assign.session = session;
-    assign.epoch = epoch;
+    assign.epoch = at_least_reported(state, id, session, epoch);
     assign.duty = Duty::released;
     tell(state, id, std::move(assign), {});
 }
@@ -237,7 +254,7 @@ void release_session(State& state, NodeId id, SessionId session, Epoch epoch) {
 void release_desktop(State& state, NodeId id, TerminalId terminal, Epoch epoch) {
     AssignDesktop assign;
     assign.terminal = terminal;
-    assign.epoch = epoch;
+    assign.epoch = at_least_reported(state, id, terminal, epoch);
     assign.duty = Duty::released;
     tell(state, id, std::move(assign), {});
 }

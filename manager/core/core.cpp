@@ -25,6 +25,7 @@ void fire(State& state, const TimerKey& key) {
         case TimerKind::sweep: sweep_wanting(state); break;
         case TimerKind::host: on_host_timer(state, HostId(key.subject)); break;
         case TimerKind::gate: on_gate_timer(state); break;
+        case TimerKind::rebuild:  // looked at in every step
         case TimerKind::tick: break;  // it is enough that it came: lateness was measured
     }
 }
@@ -61,6 +62,7 @@ bool storm(const State& state) {
 }
 
 Step finish(State& state, bool new_tick) {
+    check_rebuild(state);
     plan_queued(state);
     return_unused(state);
     const bool paced = state.pools_dirty && !new_tick && storm(state);
@@ -140,7 +142,7 @@ Step Core::start(Moment now) {
     state.started = now.at;
     state.started_wall_ms = now.wall_ms;
     ++state.manager.edit().incarnation;
-    const Duration lease = state.settings.lease + state.settings.lease * state.settings.drift_permille / 1000;
+    const Duration lease = lease_with_margin(state);
     for (const auto& [id, node] : state.nodes.rows()) {
         NodeLive& live = state.live[id];
         live.heard = state.fair();
@@ -148,6 +150,7 @@ Step Core::start(Moment now) {
         live.state_since = now.at;
         if (node.proof != Proof::none) live.health = Health::down;
     }
+    begin_rebuild(state);
     for (const auto& [id, session] : state.sessions.rows()) {
         SessionLive& live = state.session_live[id];
         if (session.primary) live.holders.insert(session.primary);
@@ -177,6 +180,7 @@ Step Core::handle(Moment now, const Event& event) {
     State& state = *state_;
     const Duration tick = state.settings.tick;
     const bool new_tick = now.at.time_since_epoch() / tick != state.now.time_since_epoch() / tick;
+    if (new_tick) state.witness_requests = 0;
     state.now = now.at;
     state.wall_ms = now.wall_ms;
     measure_stall(state);

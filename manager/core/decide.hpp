@@ -87,6 +87,31 @@ void on_gate_timer(State& state);
 /// Lets every held node be given up at once.
 void release_gate(State& state);
 
+// ---------------------------------------------------------------- witnesses.cpp
+/// Asks others whether they reach a node that is in doubt. Bounded per node and per tick.
+void ask_witnesses(State& state, NodeId id, NodeLive& live);
+void on_witness_report(State& state, NodeId from, const WitnessReport& report);
+/// Somebody has reached it a moment ago: what is wrong is its path to the manager.
+[[nodiscard]] bool reached_by_witnesses(const State& state, NodeId id);
+
+// ---------------------------------------------------------------- fencing.cpp: switching hosts off
+/// Where a fence agent is configured and nobody on the host is alive, as far as is known: switches it off.
+void consider_fencing(State& state, HostId id);
+[[nodiscard]] bool on_fence_done(State& state, const OperationDone& event);
+
+/// The longest a lease granted now can last on a clock that runs slow.
+[[nodiscard]] Duration lease_with_margin(const State& state);
+
+// ---------------------------------------------------------------- rebuild.cpp: after the records were lost
+[[nodiscard]] bool rebuilding(const State& state);
+/// First thing in an incarnation whose records are lost or old. Nothing is planned until check_rebuild ends it.
+void begin_rebuild(State& state);
+/// An instance with our mark on a host that has not been listed since.
+void adopt_instance(State& state, HostId host, const ListedInstance& instance);
+/// What the agent of an adopted node says it holds becomes records.
+void take_claims(State& state, NodeId id, const Hello& hello);
+void check_rebuild(State& state);
+
 // ---------------------------------------------------------------- proof.cpp: being sure
 void prove_down(State& state, NodeId id, Proof proof, std::string text, TimePoint seen);
 void on_instance_ended(State& state, const InstanceEnded& event);

@@ -16,12 +16,6 @@ bool expected(const NodeRecord& node) {
     return (node.state == NodeState::idle || node.state == NodeState::serving) && node.proof == Proof::none;
 }
 
-/// The longest a lease granted now can last on a clock that runs slow.
-Duration lease_with_margin(const State& state) {
-    if (UNDERSTUDY_PLANTED("lease_drift_ignored")) return state.settings.lease;
-    return state.settings.lease + state.settings.lease * state.settings.drift_permille / 1000;
-}
-
 /// A gap that is unusual for this node's own history; method: mean plus four deviations, as TCP does for
 /// its retransmission time-out.
 Duration late_after(const State& state, const NodeLive& live) {
@@ -42,6 +36,7 @@ void refuse(State& state, NodeId id, std::uint64_t registration, std::string rea
 
 void forget_trouble(State& state, NodeId id, NodeLive& live) {
     live.broken = kNever;
+    live.reached_until = live.witness_asked = kNever;
     live.silent_since = kNever;
     live.given_up = false;
     live.held_by_gate = false;
@@ -108,7 +103,7 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
     live.gap_spread = state.settings.heartbeat / 4;
     forget_trouble(state, id, live);
     const NodeRecord& node = state.nodes.at(id);
-    if (node.state == NodeState::booting) {  // now it is proven that machines can be made there
+    if (node.state == NodeState::booting && !node.adopted) {  // now it is proven that machines can be made there
         state.host_live[node.host].creation_failures = 0;
         PoolLive& pool = state.pool_live[node.flavour];
         pool.failures = 0;
@@ -128,6 +123,7 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
         });
         live.boot_deadline = kNever;
     }
+    take_claims(state, id, chosen.hello);
     adopt_inventory(state, id, chosen.hello);
     refresh_node(state, id);
     queue_users(state, id);
@@ -155,7 +151,8 @@ void on_registered_message(State& state, NodeId id, NodeLive& live, const Messag
     else if (const auto* session = std::get_if<SessionStatus>(&message)) on_session_status(state, id, *session);
     else if (const auto* desktop = std::get_if<DesktopStatus>(&message)) on_desktop_status(state, id, *desktop);
     else if (const auto* layout = std::get_if<LayoutReport>(&message)) on_layout(state, id, *layout);
-    else if (!std::holds_alternative<WitnessReport>(message)) ++state.oddities.unexpected_message;
+    else if (const auto* witness = std::get_if<WitnessReport>(&message)) on_witness_report(state, id, *witness);
+    else ++state.oddities.unexpected_message;
 }
 
 void give_up(State& state, NodeId id, NodeLive& live) {
@@ -164,18 +161,13 @@ void give_up(State& state, NodeId id, NodeLive& live) {
     live.held_by_gate = false;
     state.gate.held.erase(id);
     const NodeRecord& node = state.nodes.at(id);
-    const std::string reason = "silent for " + std::to_string(to_ms(state.fair() - live.heard)) + " ms";
+    std::string reason = "silent for " + std::to_string(to_ms(state.fair() - live.heard)) + " ms";
+    if (reached_by_witnesses(state, id)) reason += "; others reach it, but its lease is over";
     if (node.kind == NodeKind::instance) {
         condemn(state, id, reason);
         return;
     }
-    const HostRecord* host = state.hosts.find(node.host);
-    HostLive& host_live = state.host_live[node.host];
-    if (host != nullptr && host->can_fence && !host_live.fence) {
-        host_live.fence = take_operation(state);
-        state.fences[host_live.fence] = node.host;
-        act_durable(state, FenceHost{host_live.fence, node.host});
-    }
+    consider_fencing(state, node.host);
     note(state, Note::Weight::notice, {}, describe(state, id) + " is " + reason + "; waiting for proof");
     refresh_node(state, id);
     queue_users(state, id);
@@ -211,6 +203,11 @@ void fall_silent(State& state, NodeId id, NodeLive& live) {
     refresh_node(state, id);
 }
 
+/// Only its path to the manager is broken, and its lease can last: it has not frozen itself yet.
+bool keeps_working(const State& state, NodeId id, const NodeLive& live) {
+    return reached_by_witnesses(state, id) && state.now < live.lease_until;
+}
+
 /// What a node that should be heard owes by now.
 void check_signs(State& state, NodeId id, NodeLive& live) {
     const TimePoint fair = state.fair();
@@ -229,9 +226,13 @@ void check_signs(State& state, NodeId id, NodeLive& live) {
         fair - live.broken >= state.settings.suspect_grace) {
         queue_users(state, id);
     }
+    ask_witnesses(state, id, live);
     if (live.health == Health::silent && !live.given_up && !live.held_by_gate &&
         fair - live.silent_since >= state.settings.gate_collect) {
-        if (state.gate.closed) {
+        const bool works = keeps_working(state, id, live);
+        if (works) {
+            UNDERSTUDY_MARK("detection.path_fault_waits");
+        } else if (state.gate.closed) {
             UNDERSTUDY_MARK("detection.held_by_gate");
             live.held_by_gate = true;
             state.gate.held.insert(id);
@@ -242,6 +243,11 @@ void check_signs(State& state, NodeId id, NodeLive& live) {
 }
 
 }  // namespace
+
+Duration lease_with_margin(const State& state) {
+    if (UNDERSTUDY_PLANTED("lease_drift_ignored")) return state.settings.lease;
+    return state.settings.lease + state.settings.lease * state.settings.drift_permille / 1000;
+}
 
 void on_node_said(State& state, const NodeSaid& event) {
     const NodeRecord* node = state.nodes.find(event.from);
@@ -266,7 +272,8 @@ void on_node_said(State& state, const NodeSaid& event) {
             return entry.registration == registration;
         });
         if (pending == live.pending.end()) {
-            ++state.oddities.stale_registration;
+            const std::uint64_t newest = state.manager.get().incarnation << 32 | state.next_registration;
+            ++(registration > newest ? state.oddities.from_future : state.oddities.stale_registration);
             if (std::holds_alternative<Heartbeat>(event.message)) {
                 refuse(state, event.from, registration, "this registration is not in effect");
             }
@@ -293,6 +300,7 @@ void on_node_disconnected(State& state, NodeId id) {
         live.evidence = "its connection broke";
         live.evidence_at = live.detected_at = state.now;
     }
+    if (const NodeRecord* node = state.nodes.find(id); node != nullptr && expected(*node)) ask_witnesses(state, id, live);
     refresh_node(state, id);
     arm_node(state, id);
 }
@@ -304,12 +312,13 @@ void on_node_timer(State& state, NodeId id) {
     if (expected(*node)) check_signs(state, id, live);
     if (node->state == NodeState::booting && state.now >= live.boot_deadline) {
         const std::string why = "did not register within " + std::to_string(to_ms(state.settings.boot_limit) / 1000) + " s of its start";
-        creation_failed(state, id, describe(state, id) + " " + why);
+        if (!node->adopted) creation_failed(state, id, describe(state, id) + " " + why);
         condemn(state, id, why);
     }
     if (owes_proof(state, id, *node, live) && state.now >= live.lease_until) {
         prove_down(state, id, Proof::lease_expired, "its lease and the drift margin are over", state.now);
     }
+    if (owes_proof(state, id, *node, live)) consider_fencing(state, node->host);
     check_operation(state, id);
     if (state.now >= live.resend_at) resend_unconfirmed(state, id);
     arm_node(state, id);
@@ -330,10 +339,18 @@ void arm_node(State& state, NodeId id) {
             fair_at(live.broken + state.settings.suspect_grace);
         }
         if (live.health == Health::silent && !live.given_up && !live.held_by_gate) {
-            fair_at(live.silent_since + state.settings.gate_collect);
+            if (keeps_working(state, id, live)) at = std::min(at, live.lease_until);
+            else fair_at(live.silent_since + state.settings.gate_collect);
         }
+        if (reached_by_witnesses(state, id)) fair_at(live.reached_until);
+        const bool doubted = live.health == Health::suspect || (live.health == Health::silent && !live.given_up && !live.held_by_gate);
+        if (doubted && live.witness_asked != kNever) fair_at(live.witness_asked + state.settings.witness_interval);
     }
-    if (owes_proof(state, id, *node, live)) at = std::min(at, live.lease_until);
+    if (owes_proof(state, id, *node, live)) {
+        at = std::min(at, live.lease_until);
+        const HostLive& host = state.host_live.at(node->host);
+        if (host.fence_failures > 0 && !host.fence && host.fence_retry_at > state.now) at = std::min(at, host.fence_retry_at);
+    }
     if (live.operation) at = std::min(at, live.operation_since + state.settings.operation_patience);
     state.timers.arm({TimerKind::node, id.value}, at);
 }

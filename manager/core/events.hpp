@@ -59,6 +59,11 @@ struct ListedInstance {
     NodeId id;
     bool running = false;
     Endpoint door;
+    /// What it is made of, for a manager that has no record of it; vcpus 0: not known.
+    std::string image;
+    std::uint32_t vcpus = 0;
+    std::uint32_t memory_mib = 0;
+    std::uint32_t slots = 0;
 };
 
 /// The answer to ListInstances.

@@ -215,7 +215,7 @@ void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss)
     change_session(state, id, [&](SessionRecord& record) {
         const bool reuses = UNDERSTUDY_PLANTED("epoch_reused_after_restart") && record.epoch != 0 &&
                             state.now < state.started + std::chrono::seconds(90);
-        if (!reuses) ++record.epoch;
+        if (!reuses) record.epoch = std::max(record.epoch + 1, record.epoch_floor);
         record.primary = choice.node;
         record.restore = choice.from.id;
         record.handing_over = false;
@@ -232,7 +232,7 @@ void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss)
     live.grace_until = kNever;
     live.move_wanted = false;
     note(state, Note::Weight::notice, live.incident,
-         before.application.title + ": epoch " + std::to_string(before.epoch + 1) + ": " + choice.decision);
+         before.application.title + ": epoch " + std::to_string(state.sessions.at(id).epoch) + ": " + choice.decision);
 }
 
 /// Too many failures in a row: not faster than once per retry interval. True: wait.

@@ -38,8 +38,10 @@ struct Granter {
         host.id = known == state.host_names.end() ? HostId(take_id(state)) : known->second;
         if (const HostRecord* record = state.hosts.find(host.id)) {
             host.maintenance = record->maintenance;
+            host.adopts = record->adopts;
             if (*record == host) return "host " + host.name + " is as defined";
         }
+        if (known == state.host_names.end()) host.adopts = rebuilding(state);
         state.hosts.edit(host.id) = host;
         state.host_names[host.name] = host.id;
         state.host_live[host.id];
@@ -111,6 +113,7 @@ struct Granter {
             record.id = id;
             record.name = wish.name;
             record.profile = wish.profile;
+            if (rebuilding(state)) record.epoch_floor = 1;  // what its program has obeyed may be higher
         });
         state.terminal_names[wish.name] = id;
         return "terminal " + wish.name + " is defined";
@@ -143,6 +146,7 @@ struct Granter {
             record.slots = std::max(wish.slots, 1u);
             record.door = wish.door;
             record.reason = "enrolled";
+            record.adopted = rebuilding(state);
         });
         NodeLive& live = state.live[id];
         live.heard = state.fair();

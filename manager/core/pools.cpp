@@ -186,6 +186,7 @@ void plan_pool(State& state, const PoolRecord& pool) {
 
 void plan_pools(State& state) {
     state.pools_dirty = false;
+    if (rebuilding(state)) return;
     for (const auto& [flavour, pool] : state.pools.rows()) plan_pool(state, pool);
     state.pools_dirty = false;  // what was just begun is counted already
 }

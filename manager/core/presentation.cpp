@@ -14,7 +14,7 @@ std::string why_lost(const State& state, const TerminalRecord& terminal, const T
     const NodeLive& at = state.live.at(terminal.presentation);
     if (at.given_up) return at.evidence;
     if (at.health == Health::suspect && at.broken != kNever && !state.gate.closed &&
-        state.fair() - at.broken >= state.settings.suspect_grace) {
+        !reached_by_witnesses(state, terminal.presentation) && state.fair() - at.broken >= state.settings.suspect_grace) {
         return "its connection broke and did not come back";
     }
     if (live.desktop_lost) return "its agent came back without the desktop";
@@ -105,7 +105,7 @@ void appoint(State& state, TerminalId id, NodeId next, const std::string& why, s
     take_node(state, next, Role::presentation, "presents " + before.name);
     const Separation separation = profile_of(state, before).separation;
     change_terminal(state, id, [&](TerminalRecord& record) {
-        ++record.epoch;
+        record.epoch = std::max(record.epoch + 1, record.epoch_floor);
         record.presentation = next;
         std::erase_if(record.backups, [&](NodeId backup) {
             return backup == next || too_close(state, backup, next, separation);
@@ -120,7 +120,7 @@ void appoint(State& state, TerminalId id, NodeId next, const std::string& why, s
         record.alternatives = std::move(alternatives);
     });
     note(state, Note::Weight::notice, live.incident,
-         "desktop of " + before.name + ": epoch " + std::to_string(before.epoch + 1) + ": " + decision +
+         "desktop of " + before.name + ": epoch " + std::to_string(state.terminals.at(id).epoch) + ": " + decision +
              (why.empty() ? "" : ", since " + why));
     if (recorded) act_durable(state, Echo{live.incident});
 }

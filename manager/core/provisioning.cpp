@@ -87,6 +87,7 @@ void on_failure(State& state, NodeId id, const Error& error) {
         HostLive& host = state.host_live[node.host];
         host.reachable = false;
         host.last_error = error.message;
+        if (node.state == NodeState::condemned) consider_fencing(state, node.host);
     }
     const bool gives_up = live.attempts >= state.settings.create_attempts;
     if (gives_up && node.state == NodeState::creating) {
@@ -115,25 +116,6 @@ bool on_orphan_done(State& state, const OperationDone& event) {
     });
     if (orphan == state.orphans.end()) return false;
     state.orphans.erase(orphan);  // a failure is seen again in the next inventory
-    return true;
-}
-
-bool on_fence_done(State& state, const OperationDone& event) {
-    const auto fence = state.fences.find(event.operation);
-    if (fence == state.fences.end()) return false;
-    const HostId host = fence->second;
-    state.fences.erase(fence);
-    state.host_live[host].fence = {};
-    if (!event.outcome) {
-        note(state, Note::Weight::alarm, {}, "fencing failed: " + event.outcome.error().message);
-        return true;
-    }
-    const std::set<NodeId> nodes = state.host_live[host].nodes;
-    for (const NodeId node : nodes) {
-        if (state.live[node].given_up) {
-            prove_down(state, node, Proof::host_fenced, "its host was switched off, confirmed", state.now);
-        }
-    }
     return true;
 }
 
@@ -245,9 +227,13 @@ void on_host_listed(State& state, const HostListed& event) {
     std::set<NodeId> running;
     for (const ListedInstance& instance : *event.instances) {
         const NodeRecord* node = state.nodes.find(instance.id);
-        if (node == nullptr || node->host != event.host) destroy_orphan(state, event.host, instance.id);
-        else if (instance.running) running.insert(instance.id);
+        if (node == nullptr || node->host != event.host) {
+            if (state.hosts.at(event.host).adopts && !UNDERSTUDY_PLANTED("destroys_strangers_after_loss")) adopt_instance(state, event.host, instance);
+            else destroy_orphan(state, event.host, instance.id);
+        }
+        if (instance.running) running.insert(instance.id);
     }
+    if (state.hosts.at(event.host).adopts && !rebuilding(state)) state.hosts.edit(event.host).adopts = false;
     const std::set<NodeId> known = host.nodes;
     for (const NodeId id : known) {
         if (NodeLive& live = state.live[id]; back && live.retry_at != kNever) {
@@ -288,6 +274,7 @@ static bool makes_way(State& state, const PoolLive& pool, HostId host) {
 }
 
 void return_unused(State& state) {
+    if (rebuilding(state)) return;  // somebody may claim it yet
     const std::set<NodeId> unused = state.unused;
     for (const NodeId id : unused) {
         const NodeRecord& node = state.nodes.at(id);

@@ -52,7 +52,9 @@ enum class Proof : std::uint8_t {
 struct ManagerRecord {
     std::uint64_t incarnation = 0;  ///< rises with every start
     std::uint64_t next_id = 1;
-    UNDERSTUDY_FIELDS(ManagerRecord, incarnation, next_id)
+    bool rebuilding = false;    ///< the records were lost or are old: what runs decides (rebuild.cpp)
+    std::string rebuild_cause;  ///< why, for people
+    UNDERSTUDY_FIELDS(ManagerRecord, incarnation, next_id, rebuilding, rebuild_cause)
 };
 
 struct HostRecord {
@@ -64,7 +66,8 @@ struct HostRecord {
     std::uint32_t memory_mib = 0;
     bool maintenance = false;
     bool can_fence = false;
-    UNDERSTUDY_FIELDS(HostRecord, id, name, uri, domain, vcpus, memory_mib, maintenance, can_fence)
+    bool adopts = false;  ///< not listed yet since the records were lost: strangers with our mark there are taken in
+    UNDERSTUDY_FIELDS(HostRecord, id, name, uri, domain, vcpus, memory_mib, maintenance, can_fence, adopts)
 };
 
 /// A pool of interchangeable instances; its name is the flavour's.
@@ -119,8 +122,9 @@ struct NodeRecord {
     std::string proof_text;
     std::int64_t proof_wall_ms = 0;
     std::string reason;  ///< of the last decision about it
+    bool adopted = false;  ///< found running after the records were lost; its agent has not said yet what it holds
     UNDERSTUDY_FIELDS(NodeRecord, id, kind, host, name, flavour, state, role, slots, vcpus, memory_mib, door,
-                      draining, proof, proof_text, proof_wall_ms, reason)
+                      draining, proof, proof_text, proof_wall_ms, reason, adopted)
 };
 
 enum class TerminalState : std::uint8_t {
@@ -142,8 +146,9 @@ struct TerminalRecord {
     std::vector<SessionId> sessions;
     std::vector<WindowPlace> layout;
     std::int64_t detached_wall_ms = 0;
+    Epoch epoch_floor = 0;  ///< after lost records: epochs below may have been given out; the next one is not lower
     UNDERSTUDY_FIELDS(TerminalRecord, id, name, profile, state, width, height, epoch, presentation, backups,
-                      sessions, layout, detached_wall_ms)
+                      sessions, layout, detached_wall_ms, epoch_floor)
 };
 
 struct SessionRecord {
@@ -158,8 +163,9 @@ struct SessionRecord {
     bool handing_over = false;  ///< the primary was told to stop after a last checkpoint
     std::string lost;      ///< what the last take-over lost, for people
     Epoch fresh_since = 0;  ///< checkpoints of older epochs are void: it was closed, or kept failing with them
+    Epoch epoch_floor = 0;  ///< as in TerminalRecord
     UNDERSTUDY_FIELDS(SessionRecord, id, terminal, application, protection, epoch, primary, backups, restore,
-                      handing_over, lost, fresh_since)
+                      handing_over, lost, fresh_since, epoch_floor)
 };
 
 /// When something happened, in microseconds since the incident's first phase.
@@ -172,7 +178,7 @@ struct PhaseMark {
 /// The flight recorder: one failure (or planned move) and what was done about it.
 struct IncidentRecord {
     IncidentId id;
-    std::string kind;  ///< "execution" or "presentation"
+    std::string kind;  ///< "execution", "presentation", or "store"
     NodeId node;
     SessionId session;
     TerminalId terminal;

@@ -16,6 +16,8 @@ struct Settings {
     Duration lease = 10000ms;           ///< an agent freezes its sessions so long after its last acknowledged sign
     std::uint32_t drift_permille = 20;  ///< margin for clocks that run at different speeds, of the lease
     Duration suspect_grace = 1000ms;    ///< connection broken for so long: a presentation is replaced
+    std::uint32_t witnesses = 3;        ///< so many others are asked whether they reach a suspect; 0: nobody
+    Duration witness_interval = 1000ms; ///< and again so often while it stays one
     Duration resend = 1000ms;           ///< an unconfirmed assignment is said again
     Duration backup_grace = 4000ms;     ///< wait so long for a holder of a checkpoint that may come back
     Duration own_machine_grace = 20000ms;  ///< a first start waits so long for a machine without another application of its terminal

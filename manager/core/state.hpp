@@ -54,6 +54,9 @@ struct NodeLive {
     TimePoint lease_until;       ///< real time: no lease granted by us or by an earlier manager reaches beyond
     Duration gap{0};             ///< smoothed gap between its signs
     Duration gap_spread{0};      ///< smoothed deviation from that
+    TimePoint witness_asked = kNever;  ///< on the fair clock
+    std::uint64_t witness_request = 0; ///< the newest; answers to older ones do not count
+    TimePoint reached_until = kNever;  ///< on the fair clock: a witness's word that it can be reached counts so long
     TimePoint broken = kNever;   ///< when its connection broke, on the fair clock
     TimePoint silent_since = kNever;  ///< when silence was established, on the fair clock
     bool given_up = false;       ///< silent, past the collection time and not held: others take over
@@ -114,6 +117,7 @@ struct TerminalLive {
     bool hot = false;           ///< the present primary was ready as a standby when it was appointed
     bool move_wanted = false;   ///< an administrator asked for a planned move
     bool queued = false;
+    TimePoint keep_until = kNever;  ///< detached: what it has is kept so long
 };
 
 struct SessionLive {
@@ -154,7 +158,10 @@ struct HostLive {
     std::uint64_t vcpus_used = 0;
     std::uint64_t memory_used_mib = 0;
     std::set<NodeId> nodes;
-    OperationId fence;
+    OperationId fence;                 ///< under way
+    TimePoint fence_since;
+    std::uint32_t fence_failures = 0;  ///< in a row
+    TimePoint fence_retry_at;
 };
 
 /// Own lateness and mass failure.
@@ -173,6 +180,17 @@ struct Orphan {
     TimePoint asked;
 };
 
+/// Finding out what runs after the records were lost (rebuild.cpp).
+struct RebuildState {
+    TimePoint until;                  ///< every lease granted by an earlier manager is over then
+    TimePoint look_at;                ///< not looked at more often than once per tick
+    std::set<std::pair<SessionId, NodeId>> frozen;  ///< reported as frozen: may have been replaced
+    std::set<NodeId> unknown;         ///< with our mark, and nothing is known of what they are made of
+    std::uint32_t adopted = 0;
+    std::vector<std::string> lost;    ///< what could not be rebuilt, for people
+    std::size_t not_named = 0;
+};
+
 /// Counted, never trusted.
 struct Oddities {
     std::uint64_t unknown_node = 0;
@@ -182,6 +200,7 @@ struct Oddities {
     std::uint64_t unexpected_message = 0;
     std::uint64_t unknown_client = 0;
     std::uint64_t unknown_instance = 0;
+    std::uint64_t from_future = 0;  ///< under a registration that this manager has not given out yet
 };
 
 struct State {
@@ -222,6 +241,7 @@ struct State {
     std::map<std::pair<ClientId, std::uint64_t>, AdminReply> answered;  ///< bounded; repeats are answered like the first
     std::deque<std::pair<ClientId, std::uint64_t>> answered_order;
     GateState gate;
+    RebuildState rebuild;
     Oddities oddities;
     Figures figures;
     std::vector<std::string> alarms;
@@ -240,6 +260,8 @@ struct State {
     std::uint64_t next_revision = 1;
     std::uint64_t next_serial = 1;
     std::uint64_t next_operation = 0;
+    std::uint64_t next_witness_request = 0;
+    std::uint32_t witness_requests = 0;  ///< in this tick
     std::deque<TerminalId> queue;  ///< terminals to plan for
     std::set<TerminalId> to_tell;  ///< planned for in this step; their people are told once pools are planned
     bool pools_dirty = false;

@@ -45,6 +45,16 @@ void turn_away(State& state, TerminalId id, ClientId newcomer) {
     act_now(state, SendToClient{live.client, TerminalNotice{id, "Somebody tried to open this desktop at another place and was refused."}});
 }
 
+/// After lost records: the terminal has obeyed a newer epoch than anybody else remembers, and will obey no older.
+void catch_up_with(State& state, TerminalId id, Epoch accepted) {
+    constexpr Epoch kBelievable = Epoch{1} << 40;
+    const TerminalRecord& terminal = state.terminals.at(id);
+    if (terminal.epoch_floor == 0 || accepted <= terminal.epoch || accepted > kBelievable) return;
+    UNDERSTUDY_MARK("rebuild.terminal_knows_a_newer_epoch");
+    change_terminal(state, id, [&](TerminalRecord& record) { record.epoch_floor = std::max(record.epoch_floor, accepted + 1); });
+    if (terminal.presentation) state.terminal_live[id].desktop_lost = true;
+}
+
 void attach(State& state, ClientId client, const TerminalAttach& request) {
     const auto name = state.terminal_names.find(request.terminal);
     if (name == state.terminal_names.end()) {
@@ -82,13 +92,15 @@ void attach(State& state, ClientId client, const TerminalAttach& request) {
         change_terminal(state, id, [&](TerminalRecord& record) {
             record.state = TerminalState::attached;
             record.detached_wall_ms = 0;
+            live.keep_until = kNever;
             if (!fresh) return;
             const ProfileRecord& profile = profile_of(state, record);
             record.width = request.width != 0 ? request.width : profile.width;
             record.height = request.height != 0 ? request.height : profile.height;
         });
-        if (fresh) define_sessions(state, id);
+        if (fresh && !rebuilding(state)) define_sessions(state, id);
     }
+    catch_up_with(state, id, request.accepted);
     queue_terminal(state, id);
 }
 
@@ -141,17 +153,23 @@ void on_terminal_timer(State& state, TerminalId id) {
     const TerminalRecord* terminal = state.terminals.find(id);
     if (terminal == nullptr) return;
     queue_terminal(state, id);
-    if (terminal->state != TerminalState::detached) return;
-    const auto keep = static_cast<std::int64_t>(profile_of(state, *terminal).keep_detached_ms);
-    const std::int64_t left = terminal->detached_wall_ms + keep - state.wall_ms;
-    if (left <= 0) {
+    TerminalLive& live = state.terminal_live[id];
+    if (terminal->state != TerminalState::detached) {
+        live.keep_until = kNever;
+        return;
+    }
+    if (live.keep_until == kNever) {
+        // The wall clock counts across a restart alone: it may jump.
+        const auto keep = static_cast<std::int64_t>(profile_of(state, *terminal).keep_detached_ms);
+        const std::int64_t left = terminal->detached_wall_ms + keep - state.wall_ms;
+        live.keep_until = state.now + std::chrono::milliseconds(std::clamp<std::int64_t>(left, 0, keep));
+    }
+    if (state.now >= live.keep_until) {
         note(state, Note::Weight::notice, {}, "terminal " + terminal->name + " was away too long and is released");
         release_terminal(state, id);
         return;
     }
-    // Wall clocks jump: look again at least once a minute.
-    state.timers.arm({TimerKind::terminal, id.value},
-                     state.now + std::chrono::milliseconds(std::min<std::int64_t>(left, 60000)));
+    state.timers.arm({TimerKind::terminal, id.value}, live.keep_until);
 }
 
 void release_terminal(State& state, TerminalId id) {
@@ -196,6 +214,11 @@ void plan_terminal(State& state, TerminalId id) {
     const std::vector<Need> before = std::exchange(live.needs, {});
     live.waiting.clear();
     live.lacks.clear();
+    if (rebuilding(state)) {
+        live.waiting = "the manager's records were lost; what runs is being found";
+        state.to_tell.insert(id);
+        return;
+    }
     if (state.terminals.at(id).state != TerminalState::defined) {
         plan_presentation(state, id);
         const std::vector<SessionId> sessions = state.terminals.at(id).sessions;

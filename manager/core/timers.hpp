@@ -13,7 +13,7 @@
 
 namespace understudy::manager {
 
-enum class TimerKind : std::uint8_t { node, session, terminal, pool, sweep, host, gate, tick };
+enum class TimerKind : std::uint8_t { node, session, terminal, pool, sweep, host, gate, tick, rebuild };
 
 /// Names one deadline: at most one per kind and subject is armed.
 struct TimerKey {
@@ -24,7 +24,7 @@ struct TimerKey {
 
 struct TimerKeyHash {
     std::size_t operator()(const TimerKey& key) const noexcept {
-        return std::hash<std::uint64_t>{}(key.subject * 8 + static_cast<std::uint64_t>(key.kind));
+        return std::hash<std::uint64_t>{}(key.subject * 16 + static_cast<std::uint64_t>(key.kind));
     }
 };
 

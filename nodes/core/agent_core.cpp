@@ -40,6 +40,15 @@ void echo(Held& held, std::uint64_t registration, std::uint64_t number) {
     held.status.phase = held.frozen && !is_over(held.actual) ? Phase::frozen : held.actual;
 }
 
+HeldSession held(const AssignSession& assign) {
+    return {assign.session, assign.terminal, assign.terminal_name, assign.profile, assign.epoch, assign.duty, assign.application,
+            assign.protection};
+}
+
+HeldDesktop held(const AssignDesktop& assign, const std::vector<WindowPlace>& places) {
+    return {assign.terminal, assign.terminal_name, assign.profile, assign.epoch, assign.duty, assign.width, assign.height, places};
+}
+
 /// Only a phase that a performer can see for itself.
 constexpr bool can_be_seen(Phase phase) { return phase != Phase::frozen && phase <= Phase::released; }
 
@@ -104,9 +113,13 @@ void AgentCore::say_hello(TimePoint now) {
     hello.checkpoint_reason = identity_.checkpoint_reason;
     for (auto& [id, session] : sessions_) {
         if (!is_gone(session)) hello.sessions.push_back(session.status);
+        if (session.assign.duty != Duty::released && !is_over(session.actual)) hello.held_sessions.push_back(held(session.assign));
     }
     for (auto& [id, desktop] : desktops_) {
         if (!is_gone(desktop)) hello.desktops.push_back(desktop.status);
+        if (desktop.assign.duty != Duty::released && !is_over(desktop.actual)) {
+            hello.held_desktops.push_back(held(desktop.assign, desktop.layout.places));
+        }
     }
     hellos_sent_.emplace(hello.number, now);
     if (hellos_sent_.size() > kOpenSigns) hellos_sent_.erase(hellos_sent_.begin());

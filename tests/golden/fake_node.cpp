@@ -17,6 +17,8 @@ constexpr Duration kLetGo = 50ms;
 constexpr Duration kLastCheckpoint = 200ms;
 constexpr Duration kShowWindow = 50ms;
 constexpr Duration kTryWindow = 500ms;
+constexpr Duration kKnock = 1ms;
+constexpr Duration kKnockPatience = 500ms;
 
 node::Identity identity(NodeId id, std::uint64_t incarnation, std::uint32_t slots) {
     node::Identity made;
@@ -79,6 +81,12 @@ void FakeNode::carry_out(const node::Action& action) {
     else if (const auto* session = std::get_if<node::PerformSession>(&action)) perform(session->assign);
     else if (const auto* desktop = std::get_if<node::PerformDesktop>(&action)) perform(desktop->assign);
     else if (const auto* freeze = std::get_if<node::FreezeSession>(&action)) sessions_[freeze->session].frozen = true;
+    else if (const auto* witness = std::get_if<node::Witness>(&action)) {
+        const bool reached = around_.peer(id_, witness->suspect) != nullptr && !around_.peer(id_, witness->suspect)->paused();
+        after(reached ? kKnock : kKnockPatience, [this, asked = *witness, reached] {
+            feed(node::WitnessResult{asked.request, asked.suspect, reached, reached ? 1000u : 500'000u});
+        });
+    }
     else if (const auto* thaw = std::get_if<node::ThawSession>(&action)) sessions_[thaw->session].frozen = false;
 }
 

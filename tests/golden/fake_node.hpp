@@ -40,6 +40,7 @@ class FakeNode {
 
     /// The whole node stands still (a paused machine); what arrives meanwhile is handled afterwards.
     void pause();
+    [[nodiscard]] bool paused() const { return paused_; }
     void resume();
 
     void checkpoint(SessionId session);                  ///< takes one and brings it to the peers

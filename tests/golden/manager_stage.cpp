@@ -128,9 +128,9 @@ void ManagerStage::end_manager() {
 }
 
 void ManagerStage::to_manager(NodeId from, Message message) {
-    if (cut_.contains(from)) return;
+    if (cut_.contains(from) || parted_.contains(from)) return;
     later(kWire, [this, from, said = std::move(message)] {
-        if (!cut_.contains(from)) deliver(manager::NodeSaid{from, said});
+        if (!cut_.contains(from) && !parted_.contains(from)) deliver(manager::NodeSaid{from, said});
     });
 }
 

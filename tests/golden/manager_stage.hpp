@@ -33,6 +33,8 @@ class ManagerStage final : public Surroundings {
     struct Instance {
         bool running = true;
         std::uint32_t slots = 4;
+        std::uint32_t vcpus = 1;
+        std::uint32_t memory_mib = 512;
     };
     struct Host {
         std::map<NodeId, Instance> instances;
@@ -62,6 +64,7 @@ class ManagerStage final : public Surroundings {
     void send_to_client(const manager::SendToClient& send);
     void operate(OperationId operation, HostId host, std::function<void(Host&)> work, NodeId instance, bool creates = false);
     void create(const manager::CreateInstance& action);
+    void switch_off(const manager::FenceHost& fence);
     void boot(NodeId id, std::uint32_t slots);
     void end_instance(NodeId id, const std::string& cause);
     [[nodiscard]] Endpoint door_of(HostId host, NodeId id) const;
@@ -94,6 +97,7 @@ class ManagerStage final : public Surroundings {
     void do_detach(const Statement&);
     void do_client(const Statement&);
     void do_cut(const Statement&);
+    void do_part(const Statement&);
     void do_disconnect(const Statement&);
     void do_pause(const Statement&);
     void do_kill(const Statement&);
@@ -103,11 +107,13 @@ class ManagerStage final : public Surroundings {
     void do_checkpoint(const Statement&);
     void do_starts(const Statement&);
     void do_operations(const Statement&);
+    void do_fences(const Statement&);
     void do_hypervisor(const Statement&);
     void do_boots(const Statement&);
     void do_stranger(const Statement&);
     void do_vanish(const Statement&);
     void do_store(const Statement&);
+    void lose_store(std::map<std::string, Bytes> left, const std::string& cause);
     void do_admin(const Statement&);
     void do_enrol(const Statement&);
     void do_inject(const Statement&);
@@ -141,6 +147,7 @@ class ManagerStage final : public Surroundings {
     std::map<std::string, Bytes> latest_;   ///< what the core has decided
     std::map<std::string, Bytes> durable_;  ///< what the store has
     std::deque<Held> held_;
+    std::map<std::string, Bytes> kept_;     ///< a backup of it
     bool store_holds_ = false;
 
     std::map<HostId, Host> hosts_;
@@ -148,11 +155,14 @@ class ManagerStage final : public Surroundings {
     std::vector<std::unique_ptr<FakeNode>> graveyard_;  ///< work under way refers to them
     std::map<NodeId, HostId> places_;
     std::set<NodeId> cut_;
+    std::set<NodeId> parted_;  ///< from the manager alone: other nodes reach them
     std::uint64_t boots_ = 0;
     bool boot_ = true;
     Duration operation_delay_{500'000};
     std::uint64_t fail_times_ = 0;
     std::string fail_text_;
+    std::uint64_t fence_fail_times_ = 0;
+    std::string fence_fail_text_;
     std::uint64_t lose_times_ = 0;  ///< done, and not answered
     std::uint64_t hang_times_ = 0;  ///< neither done nor answered
     std::uint64_t requests_ = 0;

@@ -4,6 +4,7 @@
 
 #include "manager/core/rehearsal.hpp"
 #include "manager/core/state.hpp"
+#include "protocol/pack.hpp"
 #include "tests/golden/manager_stage.hpp"
 
 namespace understudy::golden {
@@ -182,10 +183,30 @@ void ManagerStage::do_store(const Statement& statement) {
         deliver(StoreState{false, ""});
         return;
     }
+    if (what == "kept") {
+        kept_ = durable_;
+        return;
+    }
+    if (what == "lost" || what == "restored") {
+        lose_store(what == "restored" ? kept_ : std::map<std::string, Bytes>{}, "the store was " + what);
+        return;
+    }
     if (!store_holds_) durable_judgement_ = judgement_;
     store_holds_ = true;
     if (what == "fails") deliver(StoreState{true, statement.word(2, "the reason")});
-    else if (what != "hangs") statement.fail("the store fails, hangs or works");
+    else if (what != "hangs") statement.fail("the store fails, hangs or works, or is kept, lost or restored");
+}
+
+/// As understudyd does it: the manager starts with what is left, and with the order to find out what runs.
+void ManagerStage::lose_store(std::map<std::string, Bytes> left, const std::string& cause) {
+    if (core_) end_manager();
+    durable_ = std::move(left);
+    constexpr std::uint64_t kNeverGivenOut = 1000;
+    Bytes record;
+    pack::append(record, ManagerRecord{kNeverGivenOut, kNeverGivenOut, true, cause});
+    durable_["manager"] = std::move(record);
+    begin_manager();
+    for (const Statement& definition : defined_) (this->*definitions().at(definition.words[0]))(definition);
 }
 
 // ---------------------------------------------------------------- terminals
@@ -211,6 +232,13 @@ void ManagerStage::do_cut(const Statement& statement) {
         } else if (cut_.erase(id) != 0) {
             nodes_[id]->link(true);
         }
+    }
+}
+
+void ManagerStage::do_part(const Statement& statement) {
+    for (const NodeId id : nodes_of(statement, 1)) {
+        if (statement.words[0] == "part") parted_.insert(id);
+        else if (parted_.erase(id) != 0) nodes_[id]->link(true);
     }
 }
 
@@ -305,6 +333,12 @@ void ManagerStage::do_operations(const Statement& statement) {
     } else if (what != "succeed") {
         statement.fail("operations succeed, fail, lose, hang or take");
     }
+}
+
+void ManagerStage::do_fences(const Statement& statement) {
+    if (statement.word(1, "fail") != "fail") statement.fail("fences fail \"why\" times=N");
+    fence_fail_text_ = statement.word(2, "the reason");
+    fence_fail_times_ = statement.number("times", 1);
 }
 
 void ManagerStage::do_hypervisor(const Statement& statement) {
@@ -484,6 +518,7 @@ void ManagerStage::show_oddities() {
     tell("unexpected_message", odd.unexpected_message);
     tell("unknown_client", odd.unknown_client);
     tell("unknown_instance", odd.unknown_instance);
+    tell("from_future", odd.from_future);
 }
 
 /// What the core would decide; it must not change anything, and is asked twice to show that.
@@ -527,11 +562,11 @@ const std::map<std::string, ManagerStage::Verb>& ManagerStage::verbs() {
     static const std::map<std::string, Verb> kVerbs = {
         {"start", &Stage::do_start}, {"end", &Stage::do_end}, {"manager", &Stage::do_manager}, {"store", &Stage::do_store},
         {"attach", &Stage::do_attach}, {"detach", &Stage::do_detach}, {"client", &Stage::do_client},
-        {"cut", &Stage::do_cut}, {"heal", &Stage::do_cut}, {"disconnect", &Stage::do_disconnect},
+        {"cut", &Stage::do_cut}, {"heal", &Stage::do_cut}, {"part", &Stage::do_part}, {"join", &Stage::do_part}, {"disconnect", &Stage::do_disconnect},
         {"pause", &Stage::do_pause}, {"resume", &Stage::do_pause}, {"kill", &Stage::do_kill}, {"host", &Stage::do_host},
         {"crash", &Stage::do_crash}, {"close", &Stage::do_close}, {"checkpoint", &Stage::do_checkpoint},
         {"starts", &Stage::do_starts}, {"layout", &Stage::do_layout}, {"enrol", &Stage::do_enrol},
-        {"operations", &Stage::do_operations}, {"hypervisor", &Stage::do_hypervisor}, {"boots", &Stage::do_boots},
+        {"operations", &Stage::do_operations}, {"fences", &Stage::do_fences}, {"hypervisor", &Stage::do_hypervisor}, {"boots", &Stage::do_boots},
         {"stranger", &Stage::do_stranger}, {"vanish", &Stage::do_vanish}, {"admin", &Stage::do_admin},
         {"inject", &Stage::do_inject}, {"show", &Stage::do_show}, {"what-if", &Stage::do_what_if}, {"detail", &Stage::do_detail},
         {"hide", &Stage::do_hide}, {"reveal", &Stage::do_hide}};

@@ -26,7 +26,7 @@ void ManagerStage::carry_out(const Action& action) {
     if (const auto* send = std::get_if<SendToNode>(&action)) {
         later(kWire, [this, message = *send] {
             const auto node = nodes_.find(message.to);
-            if (node != nodes_.end() && !cut_.contains(message.to)) node->second->hear(message.message);
+            if (node != nodes_.end() && !cut_.contains(message.to) && !parted_.contains(message.to)) node->second->hear(message.message);
         });
     } else if (const auto* to_client = std::get_if<SendToClient>(&action)) {
         send_to_client(*to_client);
@@ -40,7 +40,9 @@ void ManagerStage::carry_out(const Action& action) {
                 return;
             }
             std::vector<ListedInstance> listed;
-            for (const auto& [instance, known] : there.instances) listed.push_back({instance, known.running, door_of(id, instance)});
+            for (const auto& [instance, known] : there.instances) {
+                listed.push_back({instance, known.running, door_of(id, instance), "base", known.vcpus, known.memory_mib, known.slots});
+            }
             deliver(HostListed{id, std::move(listed)});
         });
     } else if (const auto* made = std::get_if<CreateInstance>(&action)) {
@@ -61,14 +63,24 @@ void ManagerStage::carry_out(const Action& action) {
                 },
                 destroy->instance);
     } else if (const auto* fence = std::get_if<FenceHost>(&action)) {
-        operate(fence->operation, fence->host,
-                [this, id = fence->host](Host&) {
-                    for (const auto& [node, place] : places_) {
-                        if (place == id && nodes_.contains(node)) nodes_[node]->die();
-                    }
-                },
-                {});
+        switch_off(*fence);
     }
+}
+
+/// Another way than the hypervisor's: it may be unreachable just now.
+void ManagerStage::switch_off(const FenceHost& fence) {
+    later(operation_delay_, [this, fence] {
+        if (fence_fail_times_ > 0) {
+            --fence_fail_times_;
+            deliver(OperationDone{fence.operation, failure(ErrorCode::failed, fence_fail_text_)});
+            return;
+        }
+        for (const auto& [node, place] : places_) {
+            if (place == fence.host && nodes_.contains(node)) nodes_[node]->die();
+        }
+        for (auto& [instance, known] : hosts_[fence.host].instances) known.running = false;
+        deliver(OperationDone{fence.operation, Endpoint{}});
+    });
 }
 
 /// One request to a hypervisor: done after a while, or refused, or done and the answer lost.
@@ -104,10 +116,10 @@ void ManagerStage::operate(OperationId operation, HostId id, std::function<void(
 void ManagerStage::create(const CreateInstance& action) {
     places_[action.instance] = action.host;
     operate(action.operation, action.host,
-            [this, id = action.instance, slots = action.slots](Host& there) {
+            [this, id = action.instance, made = Instance{true, action.slots, action.vcpus, action.memory_mib}](Host& there) {
                 if (there.instances.contains(id)) return;  // idempotent by instance
-                there.instances[id] = {true, slots};
-                boot(id, slots);
+                there.instances[id] = made;
+                boot(id, made.slots);
             },
             action.instance, true);
 }

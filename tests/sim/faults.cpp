@@ -47,8 +47,8 @@ void FaultDriver::begin(const Fault& fault) {
 #endif
     if (fault.kind <= FaultKind::partition_partial) break_network(fault);
     else if (fault.kind <= FaultKind::instance_reboot) break_machines(fault);
-    else if (fault.kind <= FaultKind::clock_jump) break_hosts(fault);
-    else if (fault.kind <= FaultKind::store_unsynced_lost) break_store(fault);
+    else if (fault.kind <= FaultKind::fence_failing) break_hosts(fault);
+    else if (fault.kind <= FaultKind::store_restored) break_store(fault);
     else trouble_people(fault);
 }
 
@@ -143,6 +143,11 @@ void FaultDriver::break_hosts(const Fault& fault) {
         if (rng.permille(300)) world_.manager.jump_wall(rng.between(-600'000, 600'000));
         return;
     }
+    if (fault.kind == FaultKind::fence_failing) {
+        world_.conditions.fence_failing_permille = fault.strength;
+        for_a_while(fault, [this] { world_.conditions.fence_failing_permille = 0; });
+        return;
+    }
     std::vector<std::uint32_t> chosen;
     if (fault.kind == FaultKind::domain_loss) {
         const auto domain = static_cast<std::uint32_t>(rng.below(world_.plan.domains));
@@ -179,7 +184,9 @@ void FaultDriver::break_store(const Fault& fault) {
             condition.unknown_permille = fault.strength;
             for_a_while(fault, [&condition] { condition.unknown_permille = 0; });
             return;
-        default: world_.manager.crash(fault.lasts, true); return;
+        case FaultKind::store_unsynced_lost: world_.manager.crash(fault.lasts, true); return;
+        case FaultKind::store_lost: world_.manager.lose_records(fault.lasts, Duration::max()); return;
+        default: world_.manager.lose_records(fault.lasts, Duration(std::int64_t{fault.strength} * 1'000'000)); return;
     }
 }
 

@@ -1,10 +1,12 @@
 // See manager.hpp.
 #include "tests/sim/manager.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "manager/core/rehearsal.hpp"
 #include "manager/core/state.hpp"
+#include "protocol/pack.hpp"
 #include "tests/sim/world.hpp"
 
 namespace understudy::sim {
@@ -83,6 +85,22 @@ void SimManager::crash(Duration restart_after, bool lose_unsynced) {
     world_.kernel.after(restart_after, [this, life] {
         if (life == life_) start();
     });
+}
+
+void SimManager::lose_records(Duration restart_after, Duration copy_age) {
+    if (!core_) return;
+    crash(restart_after, false);
+    Image image = copy_age == Duration::max() ? Image{} : world_.store.copy_before(world_.kernel.now() - copy_age);
+    ++losses_;
+    // As the real program does it: numbers above all that can have been given out, and the order to rebuild.
+    ManagerRecord record{1'000'000 * losses_ + life_, 1'000'000'000 * losses_, true, "the store was lost"};
+    Bytes bytes;
+    pack::append(bytes, record);
+    std::erase_if(image, [](const auto& row) { return row.first == "manager"; });
+    image.emplace_back("manager", std::move(bytes));
+    std::sort(image.begin(), image.end());
+    world_.store.replace(image);
+    world_.oracle.records_replaced(image);
 }
 
 void SimManager::pause() {
@@ -185,6 +203,7 @@ void SimManager::node_said(NodeId from, const Bytes& bytes) {
         return;
     }
     world_.kernel.mix("manager got", from.value, envelope->message.index());
+    world_.oracle.heard(from);
     feed(NodeSaid{from, std::move(envelope->message)});
 }
 
@@ -275,8 +294,21 @@ void SimManager::destroy(const DestroyInstance& action) {
 void SimManager::list(const ListInstances& action) { world_.site.list(host_index(action.host), action); }
 
 void SimManager::fence(const FenceHost& action) {
-    world_.kernel.after(ms(500), [this, operation = action.operation, life = life_] {
-        operation_done({operation, failure(ErrorCode::failed, "no fence agent here")}, life);
+    const std::uint32_t host = host_index(action.host);
+    world_.kernel.trace("fence", host);
+    world_.oracle.fences(host);
+    world_.kernel.after(rng_.between(ms(500), ms(4000)), [this, host, operation = action.operation, life = life_] {
+        if (rng_.permille(world_.conditions.fence_failing_permille)) {
+            UNDERSTUDY_MARK("fence.failed");
+            operation_done({operation, failure(ErrorCode::failed, "the fence agent said: connection timed out")}, life);
+            return;
+        }
+        UNDERSTUDY_MARK("fence.switched_off");
+        if (world_.site.host_up(host)) {
+            world_.site.crash_host(host);
+            world_.kernel.after(rng_.between(ms(20'000), ms(60'000)), [this, host] { world_.site.host_returns(host); });
+        }
+        operation_done({operation, Endpoint{}}, life);
     });
 }
 

@@ -23,6 +23,8 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
 
     void start();
     void crash(Duration restart_after, bool lose_unsynced);
+    /// Dies, and starts again with an empty store, or with a copy of the store that is at least so old.
+    void lose_records(Duration restart_after, Duration copy_age);
     void pause();
     void resume();
     [[nodiscard]] bool up() const { return core_.has_value(); }
@@ -77,6 +79,7 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
     Clock clock_;
     std::string key_ = "sim-key";
     std::uint64_t life_ = 0;
+    std::uint64_t losses_ = 0;  ///< of the records
     bool paused_ = false;
     std::optional<manager::Core> core_;
     std::unique_ptr<manager::Dispatcher> dispatcher_;

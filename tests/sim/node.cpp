@@ -355,6 +355,17 @@ void SimNode::later(TerminalId terminal, Duration delay, std::function<void(Scre
     });
 }
 
+void SimNode::act(const node::Witness& action) {
+    const SimNode* suspect = world_.site.find(action.suspect);
+    const bool reached = suspect != nullptr && suspect->door() == action.endpoint && suspect->agent_runs() && !suspect->paused() &&
+                         world_.network.connected(place_, suspect->place()) && world_.network.connected(suspect->place(), place_);
+    const Duration takes = reached ? rng_.between(Duration(300), Duration(5000)) : Duration(500'000);
+    world_.kernel.after(takes, [this, life = life_, action, reached, takes] {
+        if (life != life_) return;
+        tell_agent(node::WitnessResult{action.request, action.suspect, reached, static_cast<std::uint32_t>(takes.count())});
+    });
+}
+
 void SimNode::act(const node::PerformDesktop& action) {
     const AssignDesktop& assign = action.assign;
     world_.oracle.performs(*this, assign);

@@ -16,6 +16,8 @@ namespace understudy::sim {
 
 struct World;
 
+inline constexpr std::uint32_t kSlots = 4;  ///< assignments one machine carries
+
 class SimNode {
   public:
     SimNode(World& world, NodeId id, std::uint32_t host, Place place, Rng rng);
@@ -61,6 +63,7 @@ class SimNode {
     /// The window of this session on this desktop is connected to the session's present node.
     [[nodiscard]] bool window_connected(TerminalId terminal, SessionId session, Epoch epoch) const;
     [[nodiscard]] std::vector<SessionId> running_sessions() const;
+    [[nodiscard]] bool holds_something() const { return !processes_.empty() || !screens_.empty(); }
 
     bool exists = false;      ///< known to its hypervisor
     std::uint32_t vcpus = 1;
@@ -99,7 +102,7 @@ class SimNode {
     void act(const node::ThawSession& action);
     void act(const node::CloseDoor&) {}
     void act(const node::OpenDoor&) {}
-    void act(const node::Witness&) {}
+    void act(const node::Witness& action);
     void start_primary(Process& process);
     void release(Process& process);
     void later(SessionId session, Duration delay, std::function<void(Process&)> then);

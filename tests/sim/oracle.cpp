@@ -56,6 +56,21 @@ void Oracle::committed(const Batch& batch) {
     }
 }
 
+void Oracle::records_replaced(const Image& image) {
+    UNDERSTUDY_MARK("store.records_replaced");
+    records_replaced_ = true;
+    sessions_.clear();
+    terminals_.clear();
+    nodes_.clear();
+    hosts_.clear();
+    profiles_.clear();
+    uses_.clear();
+    creating_.clear();
+    terminal_names_.clear();
+    std::set<NodeId> touched;
+    for (const auto& [key, value] : image) apply({key, value}, touched);
+}
+
 void Oracle::apply(const Write& write, std::set<NodeId>& touched) {
     const std::string number = write.key.substr(write.key.find('/') + 1);
     if (starts_with(write.key, "session/")) {
@@ -345,13 +360,31 @@ void Oracle::destroys(const DestroyInstance& action) {
     const SimNode* node = world_.site.find(action.instance);
     if (node != nullptr && world_.site.hypervisor_answers(node->host())) ++commotion_;
     if (record == nodes_.end()) {
-        if (node != nullptr && node->exists && !orphans_.contains(action.instance)) {
+        // What a manager that died had ordered may come to exist behind the back of one that lost the records.
+        const bool forgotten = records_replaced_ && node != nullptr && !node->holds_something();
+        if (node != nullptr && node->exists && !forgotten && !orphans_.contains(action.instance)) {
             violated("S12", "instance " + to_string(action.instance) + " is destroyed as a stranger, it is none");
         }
         return;
     }
     if (record->second.state != NodeState::condemned || record->second.reason.empty()) {
         violated("S12", "instance " + to_string(action.instance) + " is destroyed, no intent is recorded");
+    }
+}
+
+TimePoint Oracle::world_now() const { return world_.kernel.now(); }
+
+/// A host is switched off for its silence; nobody on it may have been heard just now.
+void Oracle::fences(std::uint32_t host) {
+    for (const SimNode* node : world_.site.hosts()[host].nodes) {
+        const auto heard = heard_.find(node->id());
+        const auto record = nodes_.find(node->id());
+        if (heard == heard_.end() || record == nodes_.end() || !node->agent_runs() || node->paused()) continue;
+        if (record->second.state != NodeState::idle && record->second.state != NodeState::serving) continue;
+        if (world_now() - heard->second < world_.settings.silence / 2) {
+            violated("S12", "host " + std::to_string(host) + " is switched off, node " + to_string(node->id()) + " on it was heard " +
+                                text(static_cast<std::uint64_t>(to_ms(world_now() - heard->second))) + " ms ago");
+        }
     }
 }
 

@@ -25,6 +25,8 @@ class Oracle {
 
     // ---- told by the simulated world as things happen; each throws Violation
     void committed(const manager::Batch& batch);
+    /// The store was lost, or an old copy was put back: what it says now is all that is durable.
+    void records_replaced(const manager::Image& image);
     void manager_started(const manager::Core& core, TimePoint local);
     void stepped(const manager::Step& step);
     void queues(const manager::DispatcherFigures& figures);
@@ -33,6 +35,8 @@ class Oracle {
     void creates(std::uint32_t host, const manager::CreateInstance& action);
     void scrubs(const manager::ScrubInstance& action);
     void destroys(const manager::DestroyInstance& action);
+    void heard(NodeId node) { heard_[node] = world_now(); }
+    void fences(std::uint32_t host);
     void performs(SimNode& node, const AssignSession& assign);
     void performs(SimNode& node, const AssignDesktop& assign);
     void check_acting(SessionId session);
@@ -68,6 +72,7 @@ class Oracle {
     void check_reply(const AdminReply& reply) const;
     void check_proof(SessionId session, Epoch epoch, NodeId to);
     [[nodiscard]] std::string served_by(const manager::TerminalRecord& terminal) const;
+    [[nodiscard]] TimePoint world_now() const;
     [[noreturn]] void violated(const char* promise, std::string text) const;
 
     World& world_;
@@ -84,11 +89,13 @@ class Oracle {
     std::map<std::pair<NodeId, SessionId>, Epoch> obeyed_;
     std::map<std::pair<NodeId, TerminalId>, Epoch> desktops_obeyed_;
     std::map<ClientId, Epoch> clients_obeyed_;
+    std::map<NodeId, TimePoint> heard_;  ///< when the manager was last given a message of that node
     std::set<NodeId> orphans_;
     std::vector<TimePoint> given_up_alive_;                          ///< nodes whose agent works, condemned for silence
     std::map<std::uint32_t, std::map<NodeId, std::uint32_t>> creating_;  ///< per host: asked for, processors
     std::map<std::string, TerminalId> terminal_names_;
     bool calm_ = true;
+    bool records_replaced_ = false;
     std::uint64_t commotion_ = 0;
 };
 

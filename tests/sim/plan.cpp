@@ -35,10 +35,13 @@ constexpr KindTraits kTraits[] = {
     {"domain_loss", 5000, 120000, 1, 1, 100},
     {"hypervisor_unreachable", 5000, 90000, 1, 3, 200},
     {"clock_jump", 0, 0, 1, 4, 0},
+    {"fence_failing", 5000, 120000, 200, 1000, 0},
     {"store_slow", 1000, 30000, 20, 6000, 0},
     {"store_failing", 500, 30000, 100, 1000, 0},
     {"store_unknown", 500, 30000, 100, 800, 0},
     {"store_unsynced_lost", 100, 20000, 0, 0, 0},
+    {"store_lost", 100, 30000, 0, 0, 0},
+    {"store_restored", 100, 30000, 5, 300, 0},
     {"creation_slow", 5000, 60000, 2, 20, 0},
     {"creation_failing", 5000, 120000, 100, 1000, 200},
     {"creation_reply_lost", 5000, 60000, 100, 900, 0},
@@ -102,6 +105,7 @@ void draw_site(Plan& plan, Rng& rng, const Options& options) {
         plan.min_idle = static_cast<std::uint32_t>(rng.between(0, 4));
         plan.max_idle = plan.min_idle + static_cast<std::uint32_t>(rng.between(0, 6));
     }
+    plan.fenced_permille = rng.permille(600) ? 1000 : rng.permille(500) ? 500 : 0;
     plan.orphans = rng.permille(300) ? static_cast<std::uint32_t>(rng.between(1, 5)) : 0;
 }
 

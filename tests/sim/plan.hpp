@@ -13,8 +13,8 @@ enum class FaultKind : std::uint8_t {
     loss, delay, duplication, reordering, late_replay,
     partition_symmetric, partition_one_way, manager_cut_off, partition_partial,
     manager_crash, manager_pause, agent_crash, agent_pause, instance_crash, instance_reboot,
-    host_crash, domain_loss, hypervisor_unreachable, clock_jump,
-    store_slow, store_failing, store_unknown, store_unsynced_lost,
+    host_crash, domain_loss, hypervisor_unreachable, clock_jump, fence_failing,
+    store_slow, store_failing, store_unknown, store_unsynced_lost, store_lost, store_restored,
     creation_slow, creation_failing, creation_reply_lost, start_failing, session_crash,
     mixed_versions, client_restart, operator_wishes, nonsense,
     count
@@ -62,7 +62,7 @@ struct Plan {
     std::uint32_t execution_backups = 1;
     std::uint32_t separation = 1;
     std::uint32_t orphans = 0;
-    std::uint32_t enrolled = 0;
+    std::uint32_t fenced_permille = 0;  ///< hosts that can be switched off from outside
     Duration calm{60'000'000};    ///< before the first fault
     Duration faults_for{0};
     std::vector<Fault> faults;    ///< by time

@@ -176,7 +176,9 @@ void Site::list(std::uint32_t host, const manager::ListInstances& action) {
         manager::HostListed listed{action.host, failure(ErrorCode::unavailable, "cannot connect to the hypervisor")};
         if (hypervisor_answers(host)) {
             std::vector<manager::ListedInstance> instances;
-            for (const SimNode* node : hosts_[host].nodes) instances.push_back({node->id(), node->powered(), node->door()});
+            for (const SimNode* node : hosts_[host].nodes) {
+                instances.push_back({node->id(), node->powered(), node->door(), "base", node->vcpus, node->memory_mib, kSlots});
+            }
             std::sort(instances.begin(), instances.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
             listed.instances = std::move(instances);
         } else {

@@ -11,6 +11,18 @@ using manager::CommitOutcome;
 
 Result<manager::StoreContent> SimStore::load_all() { return manager::StoreContent{head_, image()}; }
 
+manager::Image SimStore::copy_before(TimePoint when) const {
+    const auto after = copies_.upper_bound(when);
+    return after == copies_.begin() ? manager::Image{} : std::prev(after)->second;
+}
+
+void SimStore::replace(const manager::Image& image) {
+    content_ = {image.begin(), image.end()};
+    head_ = {};
+    ++files_;
+    ++power_;  // what is still on its way belongs to the file that was there
+}
+
 bool SimStore::apply(const Batch& batch) {
     if (head_ != batch.guard) return false;
     for (const manager::Write& write : batch.writes) {
@@ -18,6 +30,12 @@ bool SimStore::apply(const Batch& batch) {
         else content_.insert_or_assign(write.key, write.value);
     }
     head_ = batch.next;
+    constexpr Duration kCopyInterval{20'000'000};
+    constexpr std::size_t kCopies = 20;
+    if (keeps_copies && (copies_.empty() || kernel_.now() - copies_.rbegin()->first >= kCopyInterval)) {
+        copies_[kernel_.now()] = image();
+        if (copies_.size() > kCopies) copies_.erase(copies_.begin());
+    }
     kernel_.mix("committed", head_.version, batch.writes.size());
     committed(batch);
     return true;
@@ -38,7 +56,9 @@ void SimStore::commit(const Batch& batch) {
             UNDERSTUDY_MARK("store.unknown_and_arrived");
             // It may arrive even after the answer, or after the manager that sent it is gone.
             kernel_.after(rng_.between(Duration(0), rng_.permille(300) ? Duration(8'000'000) : takes),
-                          [this, batch] { (void)apply(batch); });
+                          [this, batch, file = files_] {
+                              if (file == files_) (void)apply(batch);
+                          });
         } else {
             UNDERSTUDY_MARK("store.unknown_and_lost");
         }

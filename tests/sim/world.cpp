@@ -12,7 +12,6 @@ using namespace understudy::manager;
 namespace {
 
 const ClientId kAdministrator{999'999'999'999ull};
-constexpr std::uint32_t kSlots = 4;
 
 Duration seconds(std::int64_t count) { return Duration(count * 1'000'000); }
 
@@ -28,6 +27,7 @@ World::World(const Options& given, const Plan& drawn, std::uint64_t seed)
     settings.boot_limit = seconds(40);
     settings.pool_pause = seconds(10);
     settings.gate_hold = seconds(20);
+    for (const Fault& fault : plan.faults) store.keeps_copies = store.keeps_copies || fault.kind == FaultKind::store_restored;
     configure();
     site.build();
     for (std::uint32_t i = 0; i < options.terminals; ++i) {
@@ -44,6 +44,7 @@ void World::configure() {
         host.domain = "domain-" + std::to_string(i % plan.domains);
         host.vcpus = plan.instances_per_host;
         host.memory_mib = plan.instances_per_host * 1024;
+        host.can_fence = i * 1000 < plan.hosts * plan.fenced_permille;
         add(DefineHost{host});
     }
     PoolRecord pool;

@@ -312,7 +312,13 @@ Result<std::vector<ListedInstance>> LibvirtHypervisor::list(const std::string& h
             const std::lock_guard lock(watching_);
             if (!stopping_.contains(*id)) watched_.try_emplace(*id, 0);
         }
-        listed.push_back({*id, true, door_of(found->mark)});
+        listed.push_back({*id, true, door_of(found->mark), {}, 0, 0, 0});
+        if (const auto file = files_.find(*id)) {
+            listed.back().image = file->spec.image;
+            listed.back().vcpus = file->spec.vcpus;
+            listed.back().memory_mib = file->spec.memory_mib;
+            listed.back().slots = file->spec.slots;
+        }
     }
     return listed;
 }

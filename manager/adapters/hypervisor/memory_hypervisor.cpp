@@ -44,7 +44,10 @@ Result<std::vector<ListedInstance>> MemoryHypervisor::list(const std::string& ho
     if (auto well = healthy(); !well) return tl::unexpected(well.error());
     std::vector<ListedInstance> listed;
     for (const auto& [id, instance] : instances_) {
-        if (instance.spec.host == host && instance.running) listed.push_back({id, true, instance.door});
+        if (instance.spec.host == host && instance.running) {
+            listed.push_back({id, true, instance.door, instance.spec.image, instance.spec.vcpus, instance.spec.memory_mib,
+                              instance.spec.slots});
+        }
     }
     return listed;
 }

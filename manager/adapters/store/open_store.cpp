@@ -2,10 +2,11 @@
 #include "manager/adapters/store/open_store.hpp"
 
 #include <chrono>
+#include <filesystem>
 
 #include "manager/adapters/store/sqlite_store.hpp"
-#include "manager/core/records.hpp"
-#include "protocol/pack.hpp"
+#include "manager/adapters/store/store_copies.hpp"
+#include "manager/adapters/system/files.hpp"
 
 namespace understudy::manager {
 namespace {
@@ -20,6 +21,14 @@ std::int64_t wall_ms() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
+std::string marker_of(const std::string& path) { return path + ".known"; }
+
+Result<> leave_marker(const std::string& path) {
+    if (std::filesystem::exists(marker_of(path))) return {};
+    return write_file(marker_of(path), "This directory has a store. If it is missing, it was lost, and is rebuilt from what runs.\n"
+                                       "Remove this file too to begin with nothing on purpose.\n");
+}
+
 Result<Attempt> read_store(const std::string& path) {
     auto store = SqliteStore::open(path);
     if (!store) return tl::unexpected(store.error());
@@ -28,37 +37,37 @@ Result<Attempt> read_store(const std::string& path) {
     return Attempt{std::move(*store), std::move(*content)};
 }
 
-/// Numbers above all that can have been given out: nobody gives out a thousand a second for years.
-Image beginning_after_damage() {
-    const auto seconds = static_cast<std::uint64_t>(wall_ms() / 1000);
-    Bytes record;
-    pack::append(record, ManagerRecord{seconds, seconds});
-    return {{"manager", std::move(record)}};
+/// A fresh store in the place of a lost one.
+Result<OpenedStore> begin_anew(const std::string& path, const Settings& settings, const std::string& cause) {
+    auto fresh = read_store(path);
+    if (!fresh) return tl::unexpected(fresh.error());
+    auto core = Core::load(settings, to_be_rebuilt({}, cause, wall_ms()));
+    if (!core) return tl::unexpected(core.error());
+    return OpenedStore{std::move(fresh->store), std::move(*core), fresh->content.head,
+                       {cause + "; the records are built anew from the configuration and from what agents and hypervisors report"}};
 }
 
 }  // namespace
 
 Result<OpenedStore> open_store(const std::string& path, const Settings& settings) {
+    const bool was_there = std::filesystem::exists(marker_of(path));
+    const bool missing = !std::filesystem::exists(path);
     auto attempt = read_store(path);
-    Error damage;
     if (attempt) {
+        if (auto marked = leave_marker(path); !marked) return tl::unexpected(marked.error());
+        if (was_there && attempt->content.head == StoreHead{}) {
+            attempt->store.reset();
+            return begin_anew(path, settings, "the store " + path + (missing ? " was missing" : " was empty"));
+        }
         auto core = Core::load(settings, attempt->content.image);
         if (core) return OpenedStore{std::move(attempt->store), std::move(*core), attempt->content.head, {}};
-        damage = core.error();
-        attempt = failure(ErrorCode::damaged, damage.message);  // closes the file
+        attempt = tl::unexpected(Error{ErrorCode::damaged, core.error().message});  // closes the file
     }
-    damage = attempt.error();
+    const Error damage = attempt.error();
     if (damage.code != ErrorCode::damaged) return tl::unexpected(damage);
-
-    const auto aside = SqliteStore::set_aside(path, wall_ms());
+    const auto aside = SqliteStore::set_aside(path, "damaged", wall_ms());
     if (!aside) return tl::unexpected(aside.error());
-    auto fresh = read_store(path);
-    if (!fresh) return tl::unexpected(fresh.error());
-    auto core = Core::load(settings, beginning_after_damage());
-    if (!core) return tl::unexpected(core.error());
-    return OpenedStore{std::move(fresh->store), std::move(*core), fresh->content.head,
-                       {"the store was damaged and is set aside as " + *aside + " (" + damage.message +
-                        "); everything is built anew from the configuration and from what agents and hypervisors report"}};
+    return begin_anew(path, settings, "the store was damaged and is set aside as " + *aside + " (" + damage.message + ")");
 }
 
 }  // namespace understudy::manager

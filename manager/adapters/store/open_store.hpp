@@ -17,9 +17,10 @@ struct OpenedStore {
     std::vector<std::string> alarms;  ///< for the log and the console
 };
 
+/// Beside the store lies a marker that says that there was one: a store that is missing or empty then is a lost
+/// one, not a first start. After damage or loss the core begins with nothing but numbers that were never given
+/// out before and the order to rebuild the records from what agents and hypervisors report.
 /// Errors: `unavailable` (cannot be opened at all), `version` (written by a newer program).
-/// After damage the core begins with nothing but numbers that were never given out before, so that nothing
-/// new can be taken for something old that still runs; agents and hypervisors report the rest.
 [[nodiscard]] Result<OpenedStore> open_store(const std::string& path, const Settings& settings);
 
 }  // namespace understudy::manager

@@ -1,0 +1,73 @@
+// Switching a host off that cannot be asked any more: the last resort before waiting for leases, and the only
+// proof for machines that nobody can destroy. A host is never switched off while somebody on it is alive.
+#include "manager/core/decide.hpp"
+
+namespace understudy::manager {
+namespace {
+
+constexpr std::uint32_t kRetryDoublings = 4;
+
+/// Does anybody wait for proof that something on this host does not run?
+bool proof_is_owed(const State& state, NodeId id) {
+    const NodeRecord& node = state.nodes.at(id);
+    if (node.proof != Proof::none) return false;
+    if (!state.live.at(id).given_up && node.state != NodeState::condemned) return false;
+    // An instance is destroyed by its hypervisor; only when that does not answer is its host in question.
+    return node.kind == NodeKind::enrolled || !state.host_live.at(node.host).reachable;
+}
+
+/// Heard, or may be heard in a moment.
+bool may_be_alive(const State& state, NodeId id) {
+    const NodeRecord& node = state.nodes.at(id);
+    if (node.proof != Proof::none || node.state == NodeState::condemned) return false;
+    if (node.state != NodeState::idle && node.state != NodeState::serving) return false;  // nobody's service yet
+    if (UNDERSTUDY_PLANTED("fences_the_living")) return false;
+    return !state.live.at(id).given_up || reached_by_witnesses(state, id);
+}
+
+}  // namespace
+
+void consider_fencing(State& state, HostId id) {
+    const HostRecord* host = state.hosts.find(id);
+    if (host == nullptr || !host->can_fence) return;
+    HostLive& live = state.host_live[id];
+    if (live.fence && state.now < live.fence_since + state.settings.operation_patience) return;
+    if (state.now < live.fence_retry_at) return;
+    const auto is = [&](auto what) { return std::any_of(live.nodes.begin(), live.nodes.end(), [&](NodeId node) { return what(state, node); }); };
+    if (!is(proof_is_owed) || is(may_be_alive)) return;
+    UNDERSTUDY_MARK("fencing.begins");
+    if (live.fence) state.fences.erase(live.fence);
+    live.fence = take_operation(state);
+    live.fence_since = state.now;
+    state.fences[live.fence] = id;
+    note(state, Note::Weight::notice, {}, "host " + host->name + " does not answer and nobody on it is heard: it is switched off");
+    act_durable(state, FenceHost{live.fence, id});
+}
+
+bool on_fence_done(State& state, const OperationDone& event) {
+    const auto fence = state.fences.find(event.operation);
+    if (fence == state.fences.end()) return false;
+    const HostId id = fence->second;
+    state.fences.erase(fence);
+    HostLive& live = state.host_live[id];
+    live.fence = {};
+    const std::set<NodeId> nodes = live.nodes;
+    if (!event.outcome) {
+        UNDERSTUDY_MARK("fencing.failed");
+        const std::uint32_t doublings = std::min(live.fence_failures++, kRetryDoublings);
+        live.fence_retry_at = state.now + state.settings.operation_retry * (1 << doublings);
+        note(state, Note::Weight::alarm, {}, "fencing failed: " + event.outcome.error().message + "; tried again, and leases are waited for");
+        for (const NodeId node : nodes) arm_node(state, node);
+        return true;
+    }
+    UNDERSTUDY_MARK("fencing.confirmed");
+    live.fence_failures = 0;
+    for (const NodeId node : nodes) {
+        // Whoever was heard meanwhile is the proof that something else was switched off.
+        if (may_be_alive(state, node)) continue;
+        prove_down(state, node, Proof::host_fenced, "its host was switched off, confirmed", state.now);
+    }
+    return true;
+}
+
+}  // namespace understudy::manager
