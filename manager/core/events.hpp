@@ -47,11 +47,18 @@ struct InstanceEnded {
     TimePoint seen;     ///< when the adapter saw it (not later than the moment of handling)
 };
 
-/// The answer to a CreateInstance, ScrubInstance, DestroyInstance or FenceHost with that operation.
-/// `unknown_outcome` means what it says.
+/// What a hypervisor's operation brought.
+struct Done {
+    Endpoint door;        ///< create, resume, scrub: where the manager's peers reach it
+    std::string receipt;  ///< scrub: what was verified, such as the digest of the base image; empty: nothing was
+    bool operator==(const Done&) const = default;
+};
+
+/// The answer to a CreateInstance, ResumeInstance, ScrubInstance, DeployEnvironment, DestroyInstance or
+/// FenceHost with that operation. `unknown_outcome` means what it says.
 struct OperationDone {
     OperationId operation;
-    Result<Endpoint> outcome;  ///< create, scrub: the door as the manager's peers reach it
+    Result<Done> outcome;
 };
 
 /// One instance as a hypervisor lists it. Only instances that carry this manager's mark are listed.

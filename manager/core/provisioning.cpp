@@ -54,13 +54,13 @@ void expect_boot(State& state, NodeId id, const Endpoint& door, const char* reas
     arm_node(state, id);
 }
 
-void on_success(State& state, NodeId id, const Endpoint& door) {
+void on_success(State& state, NodeId id, const Done& done) {
     const NodeRecord& node = state.nodes.at(id);
     switch (node.state) {
         case NodeState::creating:
-            expect_boot(state, id, door, "created; its agent is expected");
+            expect_boot(state, id, done.door, "created; its agent is expected");
             break;
-        case NodeState::scrubbing: expect_boot(state, id, door, "scrubbed; its agent is expected"); break;
+        case NodeState::scrubbing: expect_boot(state, id, done.door, "scrubbed; its agent is expected"); break;
         case NodeState::condemned:
             prove_down(state, id, Proof::destroyed, "the hypervisor confirmed that it does not exist", state.now);
             state.live[id].destroyed = true;
@@ -155,7 +155,7 @@ void start_create(State& state, NodeId id) {
     const NodeRecord& node = state.nodes.at(id);
     const PoolRecord* pool = state.pools.find(node.flavour);
     act_durable(state, CreateInstance{state.live[id].operation, node.host, id, node.flavour,
-                                      pool == nullptr ? "" : pool->image, node.vcpus, node.memory_mib, node.slots});
+                                      pool == nullptr ? "" : pool->image, node.vcpus, node.memory_mib, node.slots, 0, Tier::running});
 }
 
 void start_scrub(State& state, NodeId id) {

@@ -24,6 +24,12 @@ enum class SecondAttach : std::uint8_t {
     refuse = 1,     ///< the first place keeps it and is told; the newcomer is told to wait
 };
 
+/// How ready an instance is kept.
+enum class Tier : std::uint8_t {
+    running = 0,  ///< booted, its agent registered
+    paused = 1,   ///< restored from a snapshot of a booted instance, and standing still
+};
+
 enum class NodeKind : std::uint8_t { instance = 0, enrolled = 1 };
 enum class Role : std::uint8_t { none = 0, execution = 1, presentation = 2 };
 

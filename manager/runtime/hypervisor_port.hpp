@@ -10,7 +10,9 @@ class HypervisorPort {
     virtual ~HypervisorPort() = default;
     /// Each is answered by exactly one OperationDone with its operation.
     virtual void create(const CreateInstance& action) = 0;
+    virtual void resume(const ResumeInstance& action) = 0;
     virtual void scrub(const ScrubInstance& action) = 0;
+    virtual void deploy(const DeployEnvironment& action) = 0;
     virtual void destroy(const DestroyInstance& action) = 0;
     virtual void fence(const FenceHost& action) = 0;
     /// Answered by exactly one HostListed.

@@ -53,14 +53,27 @@ std::string Outlet::name_host(HostId id) {
 
 void Outlet::create(const CreateInstance& action) {
     const std::string host = name_host(action.host);
-    log_(LogWeight::info, "creating instance " + to_string(action.instance) + " (" + action.flavour + ") on host " + host);
+    log_(LogWeight::info, "creating instance " + to_string(action.instance) + " (" + action.flavour +
+                              (action.tier == Tier::paused ? ", standing still" : "") + ") on host " + host);
     hypervisors_.create(action);
+}
+
+void Outlet::resume(const ResumeInstance& action) {
+    const std::string host = name_host(action.host);
+    log_(LogWeight::info, "letting instance " + to_string(action.instance) + " on host " + host + " continue");
+    hypervisors_.resume(action);
 }
 
 void Outlet::scrub(const ScrubInstance& action) {
     const std::string host = name_host(action.host);
     log_(LogWeight::info, "scrubbing instance " + to_string(action.instance) + " on host " + host);
     hypervisors_.scrub(action);
+}
+
+void Outlet::deploy(const DeployEnvironment& action) {
+    const std::string host = name_host(action.host);
+    log_(LogWeight::info, "deploying environment " + action.environment + " on instance " + to_string(action.instance) + ", host " + host);
+    hypervisors_.deploy(action);
 }
 
 void Outlet::destroy(const DestroyInstance& action) {

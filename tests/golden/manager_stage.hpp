@@ -35,17 +35,22 @@ class ManagerStage final : public Surroundings {
         std::uint32_t slots = 4;
         std::uint32_t vcpus = 1;
         std::uint32_t memory_mib = 512;
+        bool still = false;                  ///< restored, and waiting for its resumption
+        std::set<std::string> environments;  ///< deployed there
     };
     struct Host {
         std::map<NodeId, Instance> instances;
         std::string unreachable;  ///< why; empty: it answers
         std::string failing;      ///< creations there fail with this
+        std::string resumes_fail;  ///< with this
+        std::string deploys_fail;
         bool off = false;
     };
     struct Held {
         std::vector<manager::Write> writes;
         std::vector<manager::Action> actions;
     };
+    using Work = std::function<Result<>(Host&)>;
     using Verb = void (ManagerStage::*)(const Statement&);
 
     // manager_stage.cpp: time, steps, the store
@@ -62,10 +67,11 @@ class ManagerStage final : public Surroundings {
     // manager_world.cpp: what carries actions out
     void carry_out(const manager::Action& action);
     void send_to_client(const manager::SendToClient& send);
-    void operate(OperationId operation, HostId host, std::function<void(Host&)> work, NodeId instance, bool creates = false);
+    void operate(OperationId operation, HostId host, Work work, NodeId instance, std::string receipt = {});
+    Result<> go_on(Host& there, NodeId id);
     void create(const manager::CreateInstance& action);
     void switch_off(const manager::FenceHost& fence);
-    void boot(NodeId id, std::uint32_t slots);
+    void boot(NodeId id, std::uint32_t slots, Duration takes = std::chrono::seconds(1));
     void end_instance(NodeId id, const std::string& cause);
     [[nodiscard]] Endpoint door_of(HostId host, NodeId id) const;
 
@@ -160,6 +166,7 @@ class ManagerStage final : public Surroundings {
     bool boot_ = true;
     Duration operation_delay_{500'000};
     std::uint64_t fail_times_ = 0;
+    std::string receipt_ = "base image verified";  ///< that a scrub brings
     std::string fail_text_;
     std::uint64_t fence_fail_times_ = 0;
     std::string fence_fail_text_;

@@ -408,7 +408,7 @@ void ManagerStage::do_inject(const Statement& statement) {
         status.phase = Phase::ended;
         deliver(NodeSaid{node(statement, 2), status});
     } else if (is("operation")) {
-        deliver(OperationDone{OperationId(parse_number(statement.word(2, "a number"))), Endpoint{}});
+        deliver(OperationDone{OperationId(parse_number(statement.word(2, "a number"))), Done{}});
     } else if (is("listing")) {
         deliver(HostListed{HostId(parse_number(statement.word(2, "a number"))), std::vector<ListedInstance>{}});
     } else if (is("ended")) {

@@ -249,7 +249,13 @@ struct ActionTeller {
     std::string operator()(const SendToClient& send) const {
         return "client " + to_string(send.to) + " ← " + describe_message(names, send.message);
     }
-    std::string operator()(const CreateInstance& create) const { return names.of(create.host) + " ← create instance " + to_string(create.instance); }
+    std::string operator()(const CreateInstance& create) const { 
+        return names.of(create.host) + " ← create instance " + to_string(create.instance) + (create.tier == Tier::paused ? ", standing still" : "");
+    }
+    std::string operator()(const ResumeInstance& resume) const { return names.of(resume.host) + " ← resume instance " + to_string(resume.instance); }
+    std::string operator()(const DeployEnvironment& deploy) const {
+        return names.of(deploy.host) + " ← deploy " + deploy.environment + " on instance " + to_string(deploy.instance);
+    }
     std::string operator()(const ScrubInstance& scrub) const { return names.of(scrub.host) + " ← scrub instance " + to_string(scrub.instance); }
     std::string operator()(const DestroyInstance& destroy) const { return names.of(destroy.host) + " ← destroy instance " + to_string(destroy.instance); }
     std::string operator()(const ListInstances& list) const { return detail == Detail::usual ? "" : names.of(list.host) + " ← list instances"; }

@@ -283,7 +283,7 @@ void FaultDriver::talk_nonsense(Rng& rng) {
     const NodeId node(rng.below(400));
     switch (rng.below(9)) {
         case 0: world_.manager.feed_nonsense(NodeSaid{node, Heartbeat{rng.below(100), 1, 0, 0}}); return;
-        case 1: world_.manager.feed_nonsense(OperationDone{OperationId(rng.next()), Endpoint{"x", 1}}); return;
+        case 1: world_.manager.feed_nonsense(OperationDone{OperationId(rng.next()), Done{{"x", 1}, {}}}); return;
         case 2: world_.manager.feed_nonsense(HostListed{HostId(rng.below(60) + 5000), std::vector<ListedInstance>{}}); return;
         case 3: world_.manager.feed_nonsense(NodeDisconnected{NodeId(rng.next())}); return;
         case 4: world_.manager.feed_nonsense(ClientSaid{ClientId(rng.next()), TerminalAttach{"nobody", 1, 1, 7}}); return;

@@ -281,10 +281,14 @@ void SimManager::create(const CreateInstance& action) {
     world_.site.create(host, action);
 }
 
+void SimManager::resume(const ResumeInstance& action) { world_.site.resume(host_index(action.host), action); }
+
 void SimManager::scrub(const ScrubInstance& action) {
     world_.oracle.scrubs(action);
     world_.site.scrub(host_index(action.host), action);
 }
+
+void SimManager::deploy(const DeployEnvironment& action) { world_.site.deploy(host_index(action.host), action); }
 
 void SimManager::destroy(const DestroyInstance& action) {
     world_.oracle.destroys(action);

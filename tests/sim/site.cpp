@@ -71,7 +71,7 @@ bool Site::hypervisor_answers(std::uint32_t host) const {
 
 // ---------------------------------------------------------------------------- operations
 
-void Site::answer(std::uint32_t host, OperationId operation, Result<Endpoint> outcome, std::uint64_t manager_life) {
+void Site::answer(std::uint32_t host, OperationId operation, Result<manager::Done> outcome, std::uint64_t manager_life) {
     if (!hypervisor_answers(host) || rng_.permille(world_.conditions.reply_lost_permille)) {
         UNDERSTUDY_MARK("hypervisor.reply_lost");
         if (rng_.permille(300)) return;
@@ -98,7 +98,7 @@ void Site::operate(std::uint32_t host, SimNode& node, OperationId operation, Dur
     }
     node.waiting_operations.push_back([this, host, &node, operation, takes, creates, life, work = std::move(work)] {
         world_.kernel.after(takes, [this, host, &node, operation, creates, life, work] {
-            Result<Endpoint> outcome = failure(ErrorCode::failed, "the host went down");
+            Result<manager::Done> outcome = failure(ErrorCode::failed, "the host went down");
             if (!hosts_[host].up) {
                 outcome = failure(ErrorCode::unknown_outcome, "the connection to the hypervisor broke");
             } else if (creates && rng_.permille(std::max(hosts_[host].failing_permille,
@@ -129,7 +129,7 @@ void Site::create(std::uint32_t host, const manager::CreateInstance& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("create", action.operation.value & 0xffffffff, action.instance.value, host);
     const Duration takes = rng_.between(ms(1000), ms(5000)) * world_.conditions.creation_slowness;
-    operate(host, node, action.operation, takes, true, [this, host, &node, action]() -> Result<Endpoint> {
+    operate(host, node, action.operation, takes, true, [this, host, &node, action]() -> Result<manager::Done> {
         if (!node.exists) {
             Host& on = hosts_[host];
             if (on.vcpus_used + action.vcpus > on.vcpus) {
@@ -138,11 +138,36 @@ void Site::create(std::uint32_t host, const manager::CreateInstance& action) {
             }
             node.vcpus = action.vcpus;
             put_on(host, node);
-            node.install();
+            make(node, action.tier);
         } else if (!node.powered()) {
-            node.install();
+            make(node, action.tier);
         }
-        return node.door();
+        return manager::Done{node.door(), {}};
+    });
+}
+
+void Site::make(SimNode& node, manager::Tier tier) {
+    if (tier == manager::Tier::paused) node.install_standing_still();
+    else node.install();
+}
+
+void Site::resume(std::uint32_t host, const manager::ResumeInstance& action) {
+    SimNode& node = node_for(action.instance, host);
+    world_.kernel.trace("resume", action.operation.value & 0xffffffff, action.instance.value, host);
+    operate(host, node, action.operation, rng_.between(ms(20), ms(200)), false, [&node]() -> Result<manager::Done> {
+        if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
+        node.go_on();
+        return manager::Done{node.door(), {}};
+    });
+}
+
+void Site::deploy(std::uint32_t host, const manager::DeployEnvironment& action) {
+    SimNode& node = node_for(action.instance, host);
+    world_.kernel.trace("deploy", action.operation.value & 0xffffffff, action.instance.value, host);
+    operate(host, node, action.operation, rng_.between(ms(50), ms(800)), false, [&node, action]() -> Result<manager::Done> {
+        if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
+        node.environments.insert(action.digest);
+        return manager::Done{node.door(), {}};
     });
 }
 
@@ -150,23 +175,23 @@ void Site::scrub(std::uint32_t host, const manager::ScrubInstance& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("scrub", action.operation.value & 0xffffffff, action.instance.value, host);
     operate(host, node, action.operation, rng_.between(ms(1000), ms(4000)), false,
-            [this, &node]() -> Result<Endpoint> {
+            [this, &node]() -> Result<manager::Done> {
                 if (!node.exists) return failure(ErrorCode::failed, "the hypervisor said: domain not found");
                 world_.oracle.cleaned(node);
                 node.install();
-                return node.door();
+                return manager::Done{node.door(), "the base image is sha256:51"};
             });
 }
 
 void Site::destroy(std::uint32_t host, const manager::DestroyInstance& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("destroy", action.operation.value & 0xffffffff, action.instance.value, host);
-    operate(host, node, action.operation, rng_.between(ms(100), ms(1500)), false, [this, &node]() -> Result<Endpoint> {
+    operate(host, node, action.operation, rng_.between(ms(100), ms(1500)), false, [this, &node]() -> Result<manager::Done> {
         const bool ran = node.exists && node.powered();
         node.power_off();
         take_off(node);
         if (ran && rng_.permille(500)) world_.manager.instance_ended(node, "destroyed");
-        return node.door();
+        return manager::Done{node.door(), {}};
     });
 }
 

@@ -6,6 +6,11 @@ namespace {
 
 constexpr int kListAttempts = 5;
 
+/// What making an instance brings: its door.
+Result<Done> door_of(Result<Endpoint> made) {
+    return std::move(made).map([](Endpoint door) { return Done{std::move(door), {}}; });
+}
+
 }  // namespace
 
 HypervisorWorkers::HypervisorWorkers(std::uint32_t parallel, ArrivalSink sink) : parallel_(parallel), sink_(std::move(sink)) {}
@@ -33,7 +38,11 @@ void HypervisorWorkers::no_host(OperationId operation, HostId id) {
     answer(operation, failure(ErrorCode::unavailable, "the configuration has no [[host]] for host " + to_string(id)));
 }
 
-void HypervisorWorkers::answer(OperationId operation, Result<Endpoint> outcome) {
+void HypervisorWorkers::not_supported(OperationId operation, const Host& host, const std::string& what) {
+    answer(operation, failure(ErrorCode::refused, "the hypervisor of host " + host.name + " does not support " + what));
+}
+
+void HypervisorWorkers::answer(OperationId operation, Result<Done> outcome) {
     const std::lock_guard lock(answering_);
     ++answered_;
     sink_(OperationDone{operation, std::move(outcome)});
@@ -42,24 +51,37 @@ void HypervisorWorkers::answer(OperationId operation, Result<Endpoint> outcome) 
 void HypervisorWorkers::create(const CreateInstance& action) {
     Host* host = host_of(action.host);
     if (host == nullptr) return no_host(action.operation, action.host);
+    if (action.tier == Tier::paused) return not_supported(action.operation, *host, "instances that stand still");
     host->workers->submit(action.instance.value, Urgency::normal, [this, host, action] {
-        answer(action.operation, host->hypervisor->create({action.instance, host->name, action.image, action.vcpus,
-                                                           action.memory_mib, action.slots}));
+        answer(action.operation, door_of(host->hypervisor->create({action.instance, host->name, action.image, action.vcpus,
+                                                                   action.memory_mib, action.slots, action.disk_mib})));
     });
+}
+
+void HypervisorWorkers::resume(const ResumeInstance& action) {
+    Host* host = host_of(action.host);
+    if (host == nullptr) return no_host(action.operation, action.host);
+    not_supported(action.operation, *host, "instances that stand still");
+}
+
+void HypervisorWorkers::deploy(const DeployEnvironment& action) {
+    Host* host = host_of(action.host);
+    if (host == nullptr) return no_host(action.operation, action.host);
+    not_supported(action.operation, *host, "environments");
 }
 
 void HypervisorWorkers::scrub(const ScrubInstance& action) {
     Host* host = host_of(action.host);
     if (host == nullptr) return no_host(action.operation, action.host);
     host->workers->submit(action.instance.value, Urgency::normal,
-                          [this, host, action] { answer(action.operation, host->hypervisor->scrub(action.instance)); });
+                          [this, host, action] { answer(action.operation, door_of(host->hypervisor->scrub(action.instance))); });
 }
 
 void HypervisorWorkers::destroy(const DestroyInstance& action) {
     Host* host = host_of(action.host);
     if (host == nullptr) return no_host(action.operation, action.host);
     host->workers->submit(action.instance.value, Urgency::urgent, [this, host, action] {
-        answer(action.operation, host->hypervisor->destroy(action.instance).map([] { return Endpoint{}; }));
+        answer(action.operation, host->hypervisor->destroy(action.instance).map([] { return Done{}; }));
         // Not urgent any more: the next destruction must not wait for it.
         host->workers->submit(action.instance.value, Urgency::normal, [host, action] { host->hypervisor->tidy(action.instance); });
     });

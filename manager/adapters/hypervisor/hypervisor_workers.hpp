@@ -26,7 +26,9 @@ class HypervisorWorkers : public HypervisorPort {
 
     void name_host(HostId host, const std::string& name) override;
     void create(const CreateInstance& action) override;
+    void resume(const ResumeInstance& action) override;
     void scrub(const ScrubInstance& action) override;
+    void deploy(const DeployEnvironment& action) override;
     void destroy(const DestroyInstance& action) override;
     void fence(const FenceHost& action) override;
     void list(const ListInstances& action) override;
@@ -39,8 +41,9 @@ class HypervisorWorkers : public HypervisorPort {
     };
     /// nullptr: the configuration has no such host (any more).
     [[nodiscard]] Host* host_of(HostId id);
-    void answer(OperationId operation, Result<Endpoint> outcome);
+    void answer(OperationId operation, Result<Done> outcome);
     void answer_list(HostId id, Host& host);
+    void not_supported(OperationId operation, const Host& host, const std::string& what);
     void no_host(OperationId operation, HostId id);
 
     std::uint32_t parallel_;
