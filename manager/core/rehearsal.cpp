@@ -93,6 +93,10 @@ class World {
         if (destroy.host != gone_) tell(OperationDone{destroy.operation, Done{}});
     }
 
+    void does(const DeployEnvironment& deploy) {
+        if (deploy.host != gone_) tell(OperationDone{deploy.operation, Done{}});
+    }
+
     void does(const FenceHost& fence) { tell(OperationDone{fence.operation, Done{}}); }
 
     [[nodiscard]] bool alive(NodeId id) const {

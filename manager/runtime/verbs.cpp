@@ -121,6 +121,7 @@ const std::map<std::string, Reader>& acts() {
         {"undrain", [](Arguments& a, const State&) { return read_drain(a, false); }},
         {"release", [](Arguments& a, const State&) -> Wish { return ReleaseTerminal{a.text("terminal")}; }},
         {"pool", read_pool},
+        {"fence", [](Arguments& a, const State&) -> Wish { return FenceByHand{a.text("host")}; }},
         {"override-gate", [](Arguments&, const State&) -> Wish { return OverrideGate{}; }},
         {"define-terminal",
          [](Arguments& a, const State&) -> Wish { return DefineTerminal{a.text("name"), a.text("profile")}; }},
