@@ -4,7 +4,6 @@ off; records are lost and put back. One line per claim; a status of 0 only when 
     faults.py [--only TEXT] [--long]
 """
 
-import argparse
 import os
 import signal
 import socket
@@ -19,8 +18,8 @@ import scenarios
 from desk import closed_incident
 from faults_network import own_network, HEART as NETWORK_HEART, LONG as NETWORK_LONG
 from measure import since_kill, wall_ms_of
-from harness import DEMO_APPLICATIONS, PROGRAMS, Failed, interruptible, now_s, program, require_machine, run, say, until
-from run import Results
+from harness import DEMO_APPLICATIONS, PROGRAMS, now_s, program, run, say, until
+from run import hold, options_of
 from scenarios import claim
 
 ONE_APPLICATION = {"applications": DEMO_APPLICATIONS[:1]}
@@ -370,28 +369,14 @@ LONG = (
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="", help="claims whose function name contains this")
+    options = options_of(__doc__)
     options.add_argument("--long", action="store_true", help="also what takes an hour")
     chosen = options.parse_args()
     own_network()
-    interruptible()
-    try:
-        require_machine()
-    except Failed as problem:
-        sys.exit(f"cannot run: {problem}")
-    started = now_s()
-    results = Results(chosen.only)
     PROGRAMS["understudyd"] = "manager/understudyd-failpoints"  # the same program, and places to kill it at
     claims = (*HEART, *NETWORK_HEART, *((*LONG, *NETWORK_LONG) if chosen.long else ()))
-    try:
-        results.group("faults", scenarios.one_application_is_seen_and_typing_reaches_it, claims, **ONE_APPLICATION)
-    except KeyboardInterrupt as stopped:
-        results.failed.append(f"interrupted by {stopped}")
-    say(f"{len(results.passed)} held, {len(results.failed)} failed, {now_s() - started:.0f} s")
-    for name in results.failed:
-        say(f"failed: {name}")
-    return 1 if results.failed or not results.passed else 0
+    start = scenarios.one_application_is_seen_and_typing_reaches_it
+    return hold(chosen.only, lambda results: results.group("faults", start, claims, **ONE_APPLICATION))
 
 
 if __name__ == "__main__":

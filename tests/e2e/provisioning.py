@@ -4,7 +4,6 @@ and when the manager dies in the middle. Nothing leaks and nothing is made twice
     provisioning.py [--long] [--only TEXT]
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -14,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from bad_input import claim, expect_pool_reason
-from harness import DEMO_APPLICATIONS, Cluster, Failed, image_dir, interruptible, now_s, require_machine, say, until
-from run import Results
+from harness import DEMO_APPLICATIONS, Cluster, image_dir, now_s, say, until
+from run import hold, options_of
 
 SMALL = {"applications": DEMO_APPLICATIONS[:1], "presentation_backups": 0, "execution_backups": 0, "memory_mib": 384}
 IMPATIENT = {"create_attempts": 3, "operation_retry_ms": 500, "pool_pause_ms": 3000}
@@ -144,25 +143,15 @@ LONG = (
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = options_of(__doc__)
     options.add_argument("--long", action="store_true", help="all of them, not the heart alone")
-    options.add_argument("--only", default="", help="claims whose function name contains this")
     chosen = options.parse_args()
-    interruptible()
-    try:
-        require_machine()
-    except Failed as problem:
-        sys.exit(f"cannot run: {problem}")
-    results = Results(chosen.only)
-    try:
+
+    def claims(results):
         for one in results.wanted(LONG if chosen.long or chosen.only else HEART):
             results.check(one, None)
-    except KeyboardInterrupt as stopped:
-        results.failed.append(f"interrupted by {stopped}")
-    say(f"{len(results.passed)} held, {len(results.failed)} failed")
-    for name in results.failed:
-        say(f"failed: {name}")
-    return 1 if results.failed or not results.passed else 0
+
+    return hold(chosen.only, claims)
 
 
 if __name__ == "__main__":

@@ -83,20 +83,40 @@ def measured(times):
     return failovers_of_each_kind_are_measured
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--times", type=int, default=10, help="failovers of each kind to measure")
+def options_of(about):
+    """The command line of a program of claims; `about` is what it says of itself."""
+    options = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", default="", help="claims whose function name contains this")
-    chosen = options.parse_args()
+    return options
+
+
+def hold(only, carry_out):
+    """The frame of a program of claims: `carry_out` takes the Results and checks claims with them. Ends with a summary;
+    returns the exit status, 0 only when something was checked and all of it held."""
     interruptible()
     try:
         require_machine()
     except Failed as problem:
         sys.exit(f"cannot run: {problem}")
     started = now_s()
-    results = Results(chosen.only)
-    start = scenarios.both_applications_are_seen_and_typing_reaches_them
+    results = Results(only)
     try:
+        carry_out(results)
+    except KeyboardInterrupt as stopped:
+        results.failed.append(f"interrupted by {stopped}")
+    say(f"{len(results.passed)} held, {len(results.failed)} failed, {now_s() - started:.0f} s")
+    for name in results.failed:
+        say(f"failed: {name}")
+    return 1 if results.failed or not results.passed else 0
+
+
+def main():
+    options = options_of(__doc__)
+    options.add_argument("--times", type=int, default=10, help="failovers of each kind to measure")
+    chosen = options.parse_args()
+
+    def everything(results):
+        start = scenarios.both_applications_are_seen_and_typing_reaches_them
         for claim in results.wanted(bad_input.WITHOUT_MACHINES):
             results.check(claim, None)
         results.group("at-work", start, (*AT_WORK, *([measured(chosen.times)] if chosen.times else [])))
@@ -108,12 +128,8 @@ def main():
         results.group("applications", applications.all_of_them_start, applications.CLAIMS, **applications.SETTINGS)
         for claim in results.wanted(bad_input.WITH_MACHINES):
             results.check(claim, None)
-    except KeyboardInterrupt as stopped:
-        results.failed.append(f"interrupted by {stopped}")
-    say(f"{len(results.passed)} held, {len(results.failed)} failed, {now_s() - started:.0f} s")
-    for name in results.failed:
-        say(f"failed: {name}")
-    return 1 if results.failed or not results.passed else 0
+
+    return hold(chosen.only, everything)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,12 @@ Functions take a Cluster, a Desk whose probe is a real terminal, and what breaks
 execution(node) and presentation(node).
 """
 
-import argparse
 import contextlib
-import sys
 
+import run
 import scenarios
 from desk import FORGIVEN_PIXELS, closed_incident
-from harness import Cluster, Failed, interruptible, now_s, require_machine, say, until
-from run import Results
+from harness import Cluster, say, until
 from scenarios import claim
 from screen import differing
 
@@ -97,26 +95,15 @@ CLAIMS = (
 
 def hold(name, about, make_desk, make_breaking, more_claims=()):
     """Starts a cluster of that name, and holds all claims of one kind of terminal against it. Returns the exit status."""
-    options = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="", help="claims whose function name contains this")
-    chosen = options.parse_args()
-    interruptible()
-    try:
-        require_machine()
-    except Failed as problem:
-        sys.exit(f"cannot run: {problem}")
-    results = Results(chosen.only)
-    started = now_s()
-    with Cluster(name, **SETTINGS) as cluster:
-        desk = make_desk(cluster)
-        breaking = make_breaking(desk)
-        left = [both_applications_are_seen_and_typing_reaches_them, *results.wanted((*CLAIMS, *more_claims))]
-        with contextlib.suppress(KeyboardInterrupt):
-            while left and results.check(left.pop(0), cluster, desk, breaking):
-                pass
-        results.failed += [f"not reached: {unreached.__name__}" for unreached in left]
-        desk.leave()
-    say(f"{len(results.passed)} held, {len(results.failed)} failed, {now_s() - started:.0f} s")
-    for failed in results.failed:
-        say(f"failed: {failed}")
-    return 1 if results.failed or not results.passed else 0
+    def on_one_cluster(results):
+        with Cluster(name, **SETTINGS) as cluster:
+            desk = make_desk(cluster)
+            breaking = make_breaking(desk)
+            left = [both_applications_are_seen_and_typing_reaches_them, *results.wanted((*CLAIMS, *more_claims))]
+            with contextlib.suppress(KeyboardInterrupt):
+                while left and results.check(left.pop(0), cluster, desk, breaking):
+                    pass
+            results.failed += [f"not reached: {unreached.__name__}" for unreached in left]
+            desk.leave()
+
+    return run.hold(run.options_of(about).parse_args().only, on_one_cluster)
