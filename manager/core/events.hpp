@@ -45,6 +45,7 @@ struct InstanceEnded {
     NodeId instance;
     std::string cause;  ///< in the words of the system that saw it
     TimePoint seen;     ///< when the adapter saw it (not later than the moment of handling)
+    bool by_itself = false;  ///< it was not killed: its system gave up, or was switched off from inside
 };
 
 /// The answer to a CreateInstance, ScrubInstance, DestroyInstance or FenceHost with that operation.

@@ -61,6 +61,10 @@ void on_instance_ended(State& state, const InstanceEnded& event) {
     }
     // While it is being made or scrubbed, the end of a process is part of that work.
     if (node->state == NodeState::creating || node->state == NodeState::scrubbing) return;
+    if (node->state == NodeState::booting && event.by_itself && !node->adopted && node->proof == Proof::none) {
+        UNDERSTUDY_MARK("provisioning.ended_while_booting");
+        creation_failed(state, event.instance, describe(state, event.instance) + " ended before its agent registered: " + event.cause);
+    }
     prove_down(state, event.instance, Proof::instance_ended, event.cause, event.seen);
 }
 

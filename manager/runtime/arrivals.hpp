@@ -46,6 +46,7 @@ struct ProcessForgotten {
 struct InstanceStopped {
     NodeId node;
     std::string cause;
+    bool by_itself = false;  ///< its system gave up, or was switched off from inside
 };
 
 /// What was found out about a host's acceleration.

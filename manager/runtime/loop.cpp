@@ -152,12 +152,12 @@ void Loop::take_ends_and_letters() {
         if (const auto* forgotten = std::get_if<ProcessForgotten>(&letter)) processes_.remove(forgotten->node);
     }
     for (const ProcessWatch::Ended& end : ended) {
-        std::string cause;
-        if (!processes_.confirm(end, cause)) continue;
-        parts_.log(LogWeight::notice, "instance " + to_string(end.node) + " ended: " + cause);
+        const auto ending = processes_.confirm(end);
+        if (!ending) continue;
+        parts_.log(LogWeight::notice, "instance " + to_string(end.node) + " ended: " + ending->cause);
         note_change();
         UNDERSTUDY_FAILPOINT("end.seen");
-        tell(InstanceEnded{end.node, cause, read_clock().at});
+        tell(InstanceEnded{end.node, ending->cause, read_clock().at, ending->by_itself});
         UNDERSTUDY_FAILPOINT("end.handled");
     }
     for (Arrival& letter : letters) take_letter(letter);
@@ -188,7 +188,7 @@ void Loop::take_letter(Arrival& arrival) {
         processes_.add(started->node, started->pid, std::move(started->process));
     } else if (auto* stopped = std::get_if<InstanceStopped>(&arrival)) {
         parts_.log(LogWeight::notice, "instance " + to_string(stopped->node) + " ended: " + stopped->cause);
-        tell(InstanceEnded{stopped->node, stopped->cause, read_clock().at});
+        tell(InstanceEnded{stopped->node, stopped->cause, read_clock().at, stopped->by_itself});
     } else if (auto* known = std::get_if<AccelerationKnown>(&arrival)) {
         parts_.log(LogWeight::notice, "host " + known->host + " runs instances with " + known->acceleration + ": " + known->reason);
         extras_.acceleration[known->host] = known->acceleration;

@@ -76,15 +76,18 @@ std::vector<ProcessWatch::Ended> ProcessWatch::look() {
     return ended;
 }
 
-bool ProcessWatch::confirm(const Ended& ended, std::string& cause) {
+std::optional<ProcessWatch::Ending> ProcessWatch::confirm(const Ended& ended) {
     const auto found = watched_.find(ended.node);
-    if (found == watched_.end() || found->second.ticket != ended.ticket) return false;
+    if (found == watched_.end() || found->second.ticket != ended.ticket) return std::nullopt;
     siginfo_t end{};
     const auto process = static_cast<id_t>(found->second.process.get());
-    cause = "process " + std::to_string(found->second.pid) + " of the hypervisor ended";
-    if (::waitid(P_PIDFD, process, &end, WEXITED | WNOHANG) == 0 && end.si_pid != 0) cause += " " + words_for(end);
+    Ending ending{"process " + std::to_string(found->second.pid) + " of the hypervisor ended", false};
+    if (::waitid(P_PIDFD, process, &end, WEXITED | WNOHANG) == 0 && end.si_pid != 0) {
+        ending.cause += " " + words_for(end);
+        ending.by_itself = end.si_code == CLD_EXITED;
+    }
     remove(ended.node);
-    return true;
+    return ending;
 }
 
 void ProcessWatch::reap_orphans(TimePoint now) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,14 @@ class ProcessWatch {
     };
     [[nodiscard]] std::vector<Ended> look();
 
-    /// True, once, when the candidate is still watched. Reaps the process if it is ours and says in
-    /// `cause` how it ended.
-    [[nodiscard]] bool confirm(const Ended& ended, std::string& cause);
+    /// How a process ended.
+    struct Ending {
+        std::string cause;       ///< for people
+        bool by_itself = false;  ///< it was ours to reap, and no signal ended it
+    };
+
+    /// A value, once, when the candidate is still watched. Reaps the process if it is ours.
+    [[nodiscard]] std::optional<Ending> confirm(const Ended& ended);
 
     /// Reaps orphans that became ours and that nobody waits for. Cheap; call when a child ended, and now
     /// and then.

@@ -82,7 +82,7 @@ Result<> SessionRun::start(SessionId session, const Application& application, co
     what.command.insert(what.command.end(), application.command.begin(), application.command.end());
     what.environment = plain_environment();
     what.descriptors[kStatusDescriptor] = theirs.get();
-    what.namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+    what.namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME;
     what.cgroup = group_.descriptor();
     auto child = spawn(what);
     if (!child) return tl::unexpected(child.error());

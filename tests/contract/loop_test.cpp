@@ -287,10 +287,11 @@ TEST_CASE("process watch: a killed process is noticed at once, with how it ended
     WARN("a killed process was noticed after " << std::chrono::duration_cast<std::chrono::microseconds>(took).count() << " us");
     const auto ended = watch.look();
     REQUIRE(ended.size() == 1);
-    std::string cause;
-    REQUIRE(watch.confirm(ended[0], cause));
-    CHECK_THAT(cause, Catch::Contains("signal 9"));
-    CHECK_FALSE(watch.confirm(ended[0], cause));
+    const auto ending = watch.confirm(ended[0]);
+    REQUIRE(ending);
+    CHECK_THAT(ending->cause, Catch::Contains("signal 9"));
+    CHECK_FALSE(ending->by_itself);
+    CHECK_FALSE(watch.confirm(ended[0]));
     CHECK(watch.look().empty());
 }
 
@@ -305,7 +306,6 @@ TEST_CASE("process watch: one that was forgotten, or replaced, before the report
     REQUIRE(ended.size() == 1);
     watch.remove(NodeId(5));
     watch.add(NodeId(5), second.pid, std::move(second.descriptor));
-    std::string cause;
-    CHECK_FALSE(watch.confirm(ended[0], cause));
+    CHECK_FALSE(watch.confirm(ended[0]));
     CHECK(watch.look().empty());
 }

@@ -28,8 +28,7 @@ TEST_CASE("machine: boots, is watched, is scrubbed, is destroyed; nothing is lef
     MachineRig& machine = embedded_machine();
     LibvirtHypervisor& hypervisor = machine.hypervisor();
     machine.deliver();
-    std::string cause;
-    for (const auto& earlier : machine.watch.look()) static_cast<void>(machine.watch.confirm(earlier, cause));  // of other tests
+    for (const auto& earlier : machine.watch.look()) static_cast<void>(machine.watch.confirm(earlier));  // of other tests
 
     auto start = Clock::now();
     const auto door = hypervisor.create(small_spec(5));
@@ -64,7 +63,9 @@ TEST_CASE("machine: boots, is watched, is scrubbed, is destroyed; nothing is lef
     CHECK(hypervisor.list("alpha")->empty());
     const auto ended = machine.watch.look();
     REQUIRE(ended.size() == 1);
-    CHECK(machine.watch.confirm(ended[0], cause));
+    const auto ending = machine.watch.confirm(ended[0]);
+    REQUIRE(ending);
+    CHECK_FALSE(ending->by_itself);
 
     // Created again under the same number, and destroyed.
     REQUIRE(hypervisor.create(small_spec(5)));

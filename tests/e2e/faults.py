@@ -4,6 +4,7 @@ off; records are lost and put back. One line per claim; a status of 0 only when 
     faults.py [--only TEXT] [--long]
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,10 +16,11 @@ import time
 from pathlib import Path
 
 import scenarios
-from desk import closed_incident
+from bad_input import named_full, small_disk
+from desk import Desk, closed_incident
 from faults_network import own_network, HEART as NETWORK_HEART, LONG as NETWORK_LONG
 from measure import since_kill, wall_ms_of
-from harness import DEMO_APPLICATIONS, PROGRAMS, now_s, program, run, say, until
+from harness import DEMO_APPLICATIONS, PROGRAMS, Cluster, now_s, program, run, say, until
 from run import hold, options_of
 from scenarios import claim
 
@@ -321,6 +323,46 @@ def a_wall_clock_that_jumps_by_an_hour_changes_nothing(cluster, desk):
     claim(set(cluster.qemu_pids()) >= nodes, "no instance should have ended")
 
 
+# ---------------------------------------------------------------------- full disk
+
+def fill(path):
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as filling:
+        while True:
+            filling.write(b"x" * 4096)
+
+
+def a_full_disk_makes_no_promises_keeps_serving_and_goes_on_when_there_is_room():
+    """The records alone are on the disk that fills; the machines' files are elsewhere."""
+    with small_disk(12 << 10) as disk, Cluster("full-disk-at-work", state_dir=disk / "s", **ONE_APPLICATION) as cluster:
+        desk = Desk(cluster)
+        (cluster.dir / "instances").mkdir()
+        (disk / "s").mkdir()
+        (disk / "s" / "instances").symlink_to(cluster.dir / "instances")
+        scenarios.one_application_is_seen_and_typing_reaches_it(cluster, desk)
+        session = cluster.session("xterm")
+        before = cluster.newest_incident()
+        fill(disk / "filling")
+        # The backup of the desktop is of no use to anybody now; replacing it has to be recorded first.
+        spare = cluster.terminal()["presentation"]["backups"][0]["node"]
+        cluster.kill_instance(spare)
+        alarm = until(lambda: named_full(cluster), 60, lambda: f"somebody names the full disk: {cluster.view()['manager']}", every=0.5)
+        say(f"  {alarm}")
+        desk.type_into("xterm", "echo still here\n")
+        desk.sampler.moving()
+        killed = cluster.kill_instance(session["primary"])
+        time.sleep(5)
+        claim(cluster.session("xterm")["epoch"] == session["epoch"], "nobody may be appointed while that cannot be recorded")
+        claim(cluster.manager.poll() is None, "the manager should live on")
+        (disk / "filling").unlink()
+        desk.sampler.went_back(killed, 90)
+        cluster.settle()
+        claim(cluster.session("xterm")["epoch"] == session["epoch"] + 1, "one failover and no more")
+        claim(named_full(cluster) is None, f"the alarm should be over: {named_full(cluster)}")
+        found = [i for i in cluster.incidents(after=before) if i["kind"] == "execution"]
+        claim(len(found) == 1 and not found[0]["open"], f"one incident, closed: {found}")
+        desk.leave()
+
+
 # ---------------------------------------------------------------------- load
 
 def no_false_failover_under_load(cluster, desk, minutes):
@@ -367,6 +409,9 @@ LONG = (
     two_cpu_hogs_for_an_hour_cause_no_failover,
 )
 
+# With a cluster of its own.
+ALONE = (a_full_disk_makes_no_promises_keeps_serving_and_goes_on_when_there_is_room,)
+
 
 def main():
     options = options_of(__doc__)
@@ -376,7 +421,13 @@ def main():
     PROGRAMS["understudyd"] = "manager/understudyd-failpoints"  # the same program, and places to kill it at
     claims = (*HEART, *NETWORK_HEART, *((*LONG, *NETWORK_LONG) if chosen.long else ()))
     start = scenarios.one_application_is_seen_and_typing_reaches_it
-    return hold(chosen.only, lambda results: results.group("faults", start, claims, **ONE_APPLICATION))
+
+    def carry_out(results):
+        results.group("faults", start, claims, **ONE_APPLICATION)
+        for one in results.wanted(ALONE if chosen.long or chosen.only else ()):
+            results.check(one, None)
+
+    return hold(chosen.only, carry_out)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""Broken networks, for real: packets are dropped on the loopback of a network namespace that the test made, between
-the manager and one machine or between two machines, in one direction or both.
+"""Broken networks, for real: on the loopback of a network namespace that the test made, packets between the manager and
+one machine or between two machines are dropped, in one direction or both, or come late, twice and out of order.
 """
 
 import contextlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
+from pathlib import Path
 
-from harness import Failed, run, say, until
+from desk import closed_incident
+from harness import Failed, now_s, program, run, say, until
 from scenarios import claim
 
 MARK = "UNDERSTUDY_OWN_NETWORK"
@@ -39,6 +42,56 @@ def dropped(*rules):
             run("iptables", "-w", "-D", "OUTPUT", *rule, "-j", "DROP")
 
 
+CUT_OFF = ("-m", "connmark", "--mark", "7")
+
+
+@contextlib.contextmanager
+def cut_off(cluster, node, directions):
+    """What passes between a machine and the manager is dropped in these directions, over the connection that is there
+    and over every one that the machine opens meanwhile: its process is put into a control group of ours, and the
+    connections of that group are marked."""
+    mount = next(line.split()[1] for line in Path("/proc/mounts").read_text(encoding="ascii").splitlines() if line.split()[2] == "cgroup2")
+    pid = cluster.qemu_pids()[node]
+    home = next(line[3:] for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines() if line.startswith("0::"))
+    group = Path(mount) / f"understudy-test-{os.getpid()}"
+    marks = ("-p", "tcp", "-m", "cgroup", "--path", group.name, "-j", "CONNMARK", "--set-mark", "7")
+    port = port_towards_manager(cluster, node)
+    group.mkdir()
+    try:
+        (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        run("iptables", "-w", "-I", "OUTPUT", *marks)
+        rules = [rule for direction in directions for rule in (direction(cluster, port), (*direction(cluster), *CUT_OFF))]
+        with dropped(*rules):
+            yield
+    finally:
+        run("iptables", "-w", "-D", "OUTPUT", *marks, check=False)
+        if Path(f"/proc/{pid}").exists():
+            (Path(mount + home) / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        until(lambda: not (group / "cgroup.procs").read_text(encoding="ascii"), 10, "the control group is empty")
+        group.rmdir()
+
+
+@contextlib.contextmanager
+def disturbed(cluster, **how):
+    """Packets from and to the manager pass a relay: see packet-relay --help."""
+    rule = ("-p", "tcp", "-m", "mark", "!", "--mark", "1", "-j", "NFQUEUE", "--queue-num", "1", "--queue-bypass")
+    both = (("--dport", str(cluster.port), *rule), ("--sport", str(cluster.port), *rule))
+    words = [word for name, value in how.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    relay = subprocess.Popen([program("packet-relay"), *words], stdout=subprocess.PIPE, text=True)
+    placed = []
+    try:
+        claim(relay.stdout.readline() == "ready\n", "the relay should be ready")
+        for ends in both:
+            run("iptables", "-w", "-A", "OUTPUT", "-p", "tcp", *ends)
+            placed.append(ends)
+        yield
+    finally:
+        for ends in placed:
+            run("iptables", "-w", "-D", "OUTPUT", "-p", "tcp", *ends)
+        relay.terminate()
+        say(f"  {relay.communicate(timeout=20)[0].strip()}")
+
+
 def port_towards_manager(cluster, node):
     """The local port of a machine's connection to the manager: its QEMU makes it."""
     pid = cluster.qemu_pids()[node]
@@ -49,12 +102,13 @@ def port_towards_manager(cluster, node):
     raise Failed(f"node {node} (process {pid}) has no connection to the manager:\n{listed}")
 
 
-def to_manager(cluster, port):
-    return ("-p", "tcp", "--sport", str(port), "--dport", str(cluster.port))
+def to_manager(cluster, port=None):
+    """What matches packets to the manager, of the machine whose connection has this port or of all."""
+    return ("-p", "tcp", "--dport", str(cluster.port), *(("--sport", str(port)) if port else ()))
 
 
-def from_manager(cluster, port):
-    return ("-p", "tcp", "--sport", str(cluster.port), "--dport", str(port))
+def from_manager(cluster, port=None):
+    return ("-p", "tcp", "--sport", str(cluster.port), *(("--dport", str(port)) if port else ()))
 
 
 def whole(desk, start):
@@ -98,14 +152,60 @@ def the_way_between_two_nodes_is_cut_and_nobody_is_replaced(cluster, desk):
     cluster.settle()
 
 
-def a_third_of_all_packets_is_lost_and_nothing_happens(cluster, desk):
+def replaced_once(cluster, desk, before, session):
+    """The session goes on elsewhere, after one failover and no more; the machine that was given up serves nobody."""
+    incident = closed_incident(cluster, before, "execution", seconds=120, application="xterm")
+    say("  " + ", ".join(f"{p['name']} {p['at_us'] / 1e6:.1f} s" for p in incident["phases"]) + f"; proof: {incident['proof']}")
+    after = cluster.session("xterm")
+    claim(after["primary"] != session["primary"], "the session should be elsewhere")
+    claim(after["epoch"] == session["epoch"] + 1, f"epoch {session['epoch']} became {after['epoch']}")
+    desk.sampler.moving(60)
+
+
+def lost_for_good(cluster, desk, *directions):
+    before = cluster.newest_incident()
+    session = cluster.session("xterm")
+    began = now_s()
+    with cut_off(cluster, session["primary"], directions):
+        replaced_once(cluster, desk, before, session)
+        say(f"  served again {now_s() - began:.1f} s after the cut")
+    cluster.settle()
+    found = [i for i in cluster.incidents(after=before) if i["kind"] == "execution"]
+    claim(len(found) == 1, f"one failover and no more: {[(i['title'], i['evidence']) for i in found]}")
+    claim(cluster.session("xterm")["epoch"] == session["epoch"] + 1, "nothing should move back")
+
+
+def what_a_node_says_is_lost_for_good_and_it_is_replaced_once(cluster, desk):
+    lost_for_good(cluster, desk, to_manager)
+
+
+def what_a_node_is_told_is_lost_for_good_and_it_is_replaced_once(cluster, desk):
+    lost_for_good(cluster, desk, from_manager)
+
+
+def kill_when_needed(cluster, desk):
+    before = cluster.newest_incident()
+    session = cluster.session("xterm")
+    cluster.kill_instance(session["primary"])
+    replaced_once(cluster, desk, before, session)
+
+
+def a_third_of_all_packets_is_lost_and_only_a_needed_failover_happens(cluster, desk):
     incidents = cluster.newest_incident()
     lossy = ("-m", "statistic", "--mode", "random", "--probability", "0.3")
     with dropped(("-p", "tcp", "--dport", str(cluster.port), *lossy), ("-p", "tcp", "--sport", str(cluster.port), *lossy)):
         time.sleep(30)
-    time.sleep(2)
-    claim(cluster.newest_incident() == incidents, f"a failover without need: {cluster.incidents(after=incidents)}")
-    until(lambda: desk.sampler.moving(20) is not None, 30, "the counter goes on")
+        claim(cluster.newest_incident() == incidents, f"a failover without need: {cluster.incidents(after=incidents)}")
+        kill_when_needed(cluster, desk)
+    cluster.settle()
+
+
+def late_reordered_and_doubled_packets_cause_only_a_needed_failover(cluster, desk):
+    incidents = cluster.newest_incident()
+    with disturbed(cluster, delay_ms=60, jitter_ms=120, twice_percent=10, seconds=240):
+        time.sleep(30)
+        claim(cluster.newest_incident() == incidents, f"a failover without need: {cluster.incidents(after=incidents)}")
+        kill_when_needed(cluster, desk)
     cluster.settle()
 
 
@@ -115,5 +215,8 @@ HEART = (
 )
 LONG = (
     the_way_between_two_nodes_is_cut_and_nobody_is_replaced,
-    a_third_of_all_packets_is_lost_and_nothing_happens,
+    a_third_of_all_packets_is_lost_and_only_a_needed_failover_happens,
+    late_reordered_and_doubled_packets_cause_only_a_needed_failover,
+    what_a_node_says_is_lost_for_good_and_it_is_replaced_once,
+    what_a_node_is_told_is_lost_for_good_and_it_is_replaced_once,
 )

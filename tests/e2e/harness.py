@@ -29,6 +29,7 @@ PROGRAMS = {
     "understudy": "client/command/understudy",
     "understudy-probe": "client/probe/understudy-probe",
     "understudy-gateway": "client/gateway/understudy-gateway",
+    "packet-relay": "tests/e2e/packet-relay",
 }
 
 
@@ -464,7 +465,7 @@ class Cluster:
 
     def keep_evidence(self, problem, name="failed"):
         """Screenshots, view and logs as they are now, in a folder of that name."""
-        folder = self.results / name[:60]
+        folder = RESULTS / "failed" / self.name / name[:60]
         folder.mkdir(parents=True, exist_ok=True)
         say(f"keeping evidence in {folder}")
         (folder / "problem.txt").write_text(problem + "\n", encoding="utf-8")

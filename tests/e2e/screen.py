@@ -15,9 +15,10 @@ DIGITS = ((0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0), (0, 0, 238), (205,
 PLACES = 6
 
 # Ten times a second: a counter in octal at the upper left corner, each digit two blanks of its colour, written in one
-# go and with the cursor brought back, so that the shell beside it can be used.
+# go and with the cursor brought back, so that the shell beside it can be used. It ends when the time since the start of
+# the machine goes back: programs wait for moments of that clock, and a restored one must not wait for them anew.
 COUNTER = (
-    "clear; (i=0; while :; do i=$((i+1)); s=; for k in 15 12 9 6 3 0; do s=$s\"\\e[4$((i>>k&7))m  \"; "
+    "clear; (i=0; w=0; while read u _ < /proc/uptime && [ ${u%.*} -ge $w ]; do w=${u%.*}; i=$((i+1)); s=; for k in 15 12 9 6 3 0; do s=$s\"\\e[4$((i>>k&7))m  \"; "
     "done; printf \"\\e7\\e[H\\e[48;5;201m  $s\\e[0m\\e8\"; sleep .1; done) & echo; echo\n"
 )
 
@@ -65,6 +66,10 @@ class Counter:
                 return None
             value = value * 8 + DIGITS.index(colour)
         return value
+
+
+# Longer than any pause for a checkpoint: a counter that stood still so long stood on a machine that was gone.
+STOOD_STILL_S = 3
 
 
 class Sampler:
@@ -119,14 +124,16 @@ class Sampler:
         last = before[-1][1]
 
         def found():
-            # Late pictures of the old application may still rise; the restored one shows a smaller number.
-            newest = last
+            # Late pictures of the old application may still rise; the restored one shows a smaller number, or, when the
+            # checkpoint is of the very moment at which everything stood still, goes on from the same.
+            newest, since = last, before[-1][0]
             for at, value in list(self.samples):
                 if at <= after or value is None:
                     continue
-                if value < newest:
+                if value < newest or (value > newest and at - since > STOOD_STILL_S):
                     return at, value
-                newest = value
+                if value > newest:
+                    newest, since = value, at
             return None
 
         at, value = until(found, seconds, lambda: f"the counter goes on from a checkpoint; last {self.samples[-3:]}", 0.02)

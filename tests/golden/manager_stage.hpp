@@ -66,7 +66,7 @@ class ManagerStage final : public Surroundings {
     void create(const manager::CreateInstance& action);
     void switch_off(const manager::FenceHost& fence);
     void boot(NodeId id, std::uint32_t slots);
-    void end_instance(NodeId id, const std::string& cause);
+    void end_instance(NodeId id, const std::string& cause, bool by_itself = false);
     [[nodiscard]] Endpoint door_of(HostId host, NodeId id) const;
 
     // promises.cpp
@@ -158,6 +158,7 @@ class ManagerStage final : public Surroundings {
     std::set<NodeId> parted_;  ///< from the manager alone: other nodes reach them
     std::uint64_t boots_ = 0;
     bool boot_ = true;
+    std::string boot_ends_;  ///< every machine ends by itself instead of saying hello, in these words
     Duration operation_delay_{500'000};
     std::uint64_t fail_times_ = 0;
     std::string fail_text_;

@@ -361,7 +361,11 @@ void ManagerStage::do_hypervisor(const Statement& statement) {
     there.failing = what == "refuses" ? statement.word(3, "why") : "";
 }
 
-void ManagerStage::do_boots(const Statement& statement) { boot_ = statement.word(1, "fail or work") == "work"; }
+void ManagerStage::do_boots(const Statement& statement) {
+    const std::string& how = statement.word(1, "fail, end or work");
+    boot_ = how != "fail";
+    boot_ends_ = how == "end" ? statement.word(2, "how it ends") : "";
+}
 
 void ManagerStage::do_stranger(const Statement& statement) {
     const NodeId id = node(statement, 1);

@@ -133,19 +133,21 @@ void ManagerStage::boot(NodeId id, std::uint32_t slots) {
     auto node = std::make_unique<FakeNode>(*this, id, ++boots_, slots);
     FakeNode* fresh = node.get();
     nodes_[id] = std::move(node);
-    later(kBoot, [fresh] {
-        if (!fresh->dead()) fresh->start();
+    later(kBoot, [this, id, fresh] {
+        if (fresh->dead()) return;
+        if (boot_ends_.empty()) fresh->start();
+        else end_instance(id, boot_ends_, true);
     });
 }
 
-void ManagerStage::end_instance(NodeId id, const std::string& cause) {
+void ManagerStage::end_instance(NodeId id, const std::string& cause, bool by_itself) {
     if (nodes_.contains(id)) nodes_[id]->die();
     const auto place = places_.find(id);
     if (place != places_.end()) {
         const auto instance = hosts_[place->second].instances.find(id);
         if (instance != hosts_[place->second].instances.end()) instance->second.running = false;
     }
-    if (!cause.empty()) deliver(InstanceEnded{id, cause, now_});
+    if (!cause.empty()) deliver(InstanceEnded{id, cause, now_, by_itself});
 }
 
 /// The person's eyes: connected, then a picture, when the desktop really is there.

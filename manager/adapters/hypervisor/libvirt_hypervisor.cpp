@@ -37,7 +37,8 @@ void LibvirtHypervisor::on_lifecycle(virDomainPtr domain, int event, int detail)
     // Where the process is watched this comes too late to be of use, and may be about an earlier one.
     if (watched == watched_.end() || watched->second != 0 || stopping_.contains(*id)) return;
     watched_.erase(watched);
-    sink_(InstanceStopped{*id, "libvirt says that " + domain_name(*id) + " stopped (detail " + std::to_string(detail) + ")"});
+    sink_(InstanceStopped{*id, "libvirt says that " + domain_name(*id) + " stopped (detail " + std::to_string(detail) + ")",
+                          detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN || detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED});
 }
 
 // ---- looking
@@ -46,6 +47,11 @@ Result<LibvirtHypervisor::Found> LibvirtHypervisor::look_at(Domain domain) const
     const std::string name = virDomainGetName(domain.get());
     const std::string element =
         take_text(virDomainGetMetadata(domain.get(), VIR_DOMAIN_METADATA_ELEMENT, kMarkUri, VIR_DOMAIN_AFFECT_CURRENT));
+    // While its process is being taken away libvirt answers neither yes nor no.
+    if (element.empty() && libvirt_code() == VIR_ERR_NO_DOMAIN) return failure(ErrorCode::not_found, name + " has just ended");
+    if (element.empty() && libvirt_code() != VIR_ERR_NO_DOMAIN_METADATA) {
+        return failure(ErrorCode::failed, "cannot look at " + name + " at " + options_.uri + ": " + libvirt_words());
+    }
     const auto mark = read_mark(element);
     if (!mark || mark->cluster != options_.cluster) {
         return failure(ErrorCode::refused, "the domain " + name + " at " + options_.uri +
@@ -63,6 +69,7 @@ Result<std::optional<LibvirtHypervisor::Found>> LibvirtHypervisor::find(virConne
     if (!domain && libvirt_code() == VIR_ERR_NO_DOMAIN) return std::optional<Found>();
     if (!domain) return failure(ErrorCode::unavailable, "cannot look for " + domain_name(id) + " at " + options_.uri + ": " + libvirt_words());
     auto found = look_at(std::move(domain));
+    if (!found && found.error().code == ErrorCode::not_found) return std::optional<Found>();
     if (!found) return tl::unexpected(found.error());
     if (connection_.driver() == Driver::embedded && has_ended(process_of(id).process)) found->running = false;
     return std::optional<Found>(std::move(*found));
