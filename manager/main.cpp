@@ -4,9 +4,11 @@
 
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <set>
 
 #include <CLI/CLI.hpp>
 #include <sodium.h>
@@ -19,6 +21,7 @@
 #include "manager/adapters/store/open_store.hpp"
 #include "manager/adapters/store/store_copies.hpp"
 #include "manager/adapters/store/store_worker.hpp"
+#include "manager/adapters/system/content_digests.hpp"
 #include "manager/adapters/system/files.hpp"
 #include "manager/adapters/system/log.hpp"
 #include "manager/adapters/system/signals.hpp"
@@ -106,9 +109,38 @@ std::string guest_endpoint(const Configuration& configuration, const std::string
     return "tcp://" + configuration.instances.loopback_alias + endpoint.substr(endpoint.rfind(':'));
 }
 
-std::vector<Wish> wishes_of(const Configuration& configuration) {
+/// A bundle is known by what it contains, as it is at this start.
+Result<std::vector<EnvironmentRecord>> read_environments(const Configuration& configuration, const StateDirectory& directory) {
+    ContentDigests digests(directory.path + "/digests.toml");
+    std::vector<EnvironmentRecord> environments;
+    for (const EnvironmentOptions& options : configuration.environments) {
+        const auto digest = digests.of(options.file);
+        if (!digest) {
+            return failure(digest.error().code, configuration.file + ": [[environment]] " + options.record.name + ": " + digest.error().message);
+        }
+        environments.push_back(options.record);
+        environments.back().digest = "sha256:" + *digest;
+    }
+    return environments;
+}
+
+/// Guest images by name. None where there is no directory of them: then nothing is known about images.
+std::vector<std::string> images_in(const std::string& directory) {
+    constexpr std::string_view kEnding = ".img";
+    std::vector<std::string> images;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (name == "initramfs.img") continue;  // of the kernel that all of them boot
+        if (name.ends_with(kEnding)) images.push_back(name.substr(0, name.size() - kEnding.size()));
+    }
+    return images;
+}
+
+std::vector<Wish> wishes_of(const Configuration& configuration, const std::vector<EnvironmentRecord>& environments) {
     std::vector<Wish> wishes;
     for (const HostOptions& host : configuration.hosts) wishes.emplace_back(DefineHost{host.record});
+    for (const EnvironmentRecord& environment : environments) wishes.emplace_back(DefineEnvironment{environment});
     for (const PoolRecord& pool : configuration.pools) wishes.emplace_back(DefinePool{pool});
     for (const ProfileRecord& profile : configuration.profiles) wishes.emplace_back(DefineProfile{profile});
     for (const DefineTerminal& terminal : configuration.terminals) wishes.emplace_back(terminal);
@@ -129,13 +161,14 @@ class Hypervisors {
         std::map<std::string, std::map<std::string, std::string>> addresses;
         for (const HostOptions& host : configuration.hosts) addresses[host.record.uri][host.record.name] = host.address;
         for (const auto& [uri, of_hosts] : addresses) {
-            LibvirtOptions options{uri, directory.cluster, directory.path + "/acceleration.toml", of_hosts};
-            by_uri_.emplace(uri, std::make_unique<LibvirtHypervisor>(options, library_, files_, ports_, sink));
+            for (const auto& [name, address] : of_hosts) owners_[uri].insert(name);
+            make(directory, uri, of_hosts, sink);
         }
         for (const HostOptions& host : configuration.hosts) {
             workers_.add_host(host.record.name, *by_uri_.at(host.record.uri));
             if (!host.fence.agent.empty()) workers_.add_fence(host.record.name, host.fence);
         }
+        workers_.set_opener([this, directory, sink](const HostRecord& host) { return open(directory, host, sink); });
     }
 
     /// Keys of instances that may be running, from the manager before this one.
@@ -153,10 +186,30 @@ class Hypervisors {
     HypervisorPort& port() { return workers_; }
 
   private:
+    LibvirtHypervisor* make(const StateDirectory& directory, const std::string& uri, std::map<std::string, std::string> addresses,
+                            const ArrivalSink& sink) {
+        LibvirtOptions options{uri, directory.cluster, directory.path + "/acceleration.toml", std::move(addresses)};
+        const auto made = by_uri_.emplace(uri, std::make_unique<LibvirtHypervisor>(std::move(options), library_, files_, ports_, sink));
+        return made.first->second.get();
+    }
+
+    /// For a host that was defined while the manager runs, or by an earlier one: its URI is its own.
+    Result<Hypervisor*> open(const StateDirectory& directory, const HostRecord& host, const ArrivalSink& sink) {
+        std::set<std::string>& owners = owners_[host.uri];
+        if (!owners.empty() && !owners.contains(host.name)) {
+            return failure(ErrorCode::refused, host.uri + " is used by host " + *owners.begin() + "; hosts that share one are for the configuration");
+        }
+        owners.insert(host.name);
+        const auto known = by_uri_.find(host.uri);
+        if (known != by_uri_.end()) return known->second.get();
+        return make(directory, host.uri, {{host.name, host.address.empty() ? "127.0.0.1" : host.address}}, sink);
+    }
+
     LibvirtLibrary library_;
     InstanceFiles files_;
     DoorPorts ports_;
     std::map<std::string, std::unique_ptr<LibvirtHypervisor>> by_uri_;
+    std::map<std::string, std::set<std::string>> owners_;  ///< URI → the hosts behind it
     HypervisorWorkers workers_;  // last: its threads end first
 };
 
@@ -199,6 +252,9 @@ int run_manager(const Configuration& configuration) {
     const auto log = open_log(configuration.manager.log_level, configuration.manager.log_file);
     if (!log) return complain(log.error(), kExitConfiguration);
 
+    const auto environments = read_environments(configuration, *directory);
+    if (!environments) return complain(environments.error(), kExitConfiguration);
+
     auto opened = open_store(store_of(configuration), configuration.settings);
     if (!opened) return complain(opened.error(), kExitFailed);
     for (const std::string& alarm : opened->alarms) (*log)(LogWeight::alarm, alarm);
@@ -215,12 +271,13 @@ int run_manager(const Configuration& configuration) {
 
     LoopOptions options;
     options.version = UNDERSTUDY_VERSION;
+    options.images = images_in(configuration.instances.image_dir);
     options.alarms = opened->alarms;
     randombytes_buf(&options.writer, sizeof options.writer);
     options.instance_keys = hypervisors.known_keys(*log);
     admit_peers(configuration, **router, options);
     Loop loop({store, sealer, hypervisors.port(), **router, mailbox, *log}, options, std::move(opened->core), opened->head);
-    loop.start(wishes_of(configuration));
+    loop.start(wishes_of(configuration, *environments));
     return run_until_signal(loop, signals, *log);
 }
 

@@ -27,7 +27,9 @@ struct SendToClient {
 };
 
 /// Make sure that this instance exists, has a fresh identity, and runs. Idempotent by `instance`: asked
-/// again after a lost answer it never makes a second one.
+/// again after a lost answer it never makes a second one. With `tier` paused success means: it exists,
+/// restored from a snapshot of a booted instance of the same flavour (made first where there is none yet),
+/// and stands still.
 struct CreateInstance {
     OperationId operation;
     HostId host;
@@ -37,15 +39,37 @@ struct CreateInstance {
     std::uint32_t vcpus = 0;
     std::uint32_t memory_mib = 0;
     std::uint32_t slots = 0;
+    std::uint64_t disk_mib = 0;  ///< 0: as large as the image
+    Tier tier = Tier::running;
     bool operator==(const CreateInstance&) const = default;
 };
 
-/// Stop it, discard everything it wrote, give it a new identity, start it. Success is the receipt.
+/// Let a paused instance go on, with a fresh identity; its agent registers afterwards. Idempotent.
+struct ResumeInstance {
+    OperationId operation;
+    HostId host;
+    NodeId instance;
+    bool operator==(const ResumeInstance&) const = default;
+};
+
+/// Stop it, discard everything it wrote, give it a new identity, start it. Success brings a receipt: what
+/// was verified. Without one it must not be used again.
 struct ScrubInstance {
     OperationId operation;
     HostId host;
     NodeId instance;
     bool operator==(const ScrubInstance&) const = default;
+};
+
+/// Make the content-addressed bundle of an environment available inside the running instance: as a disk
+/// that cannot be written, not through the agent's connection. Idempotent.
+struct DeployEnvironment {
+    OperationId operation;
+    HostId host;
+    NodeId instance;
+    std::string environment;  ///< its name
+    std::string digest;       ///< of the bundle: "sha256:…"
+    bool operator==(const DeployEnvironment&) const = default;
 };
 
 /// Make sure that it does not exist. Success means: confirmed gone. Idempotent.
@@ -85,8 +109,8 @@ struct Echo {
     bool operator==(const Echo&) const = default;
 };
 
-using Action = std::variant<SendToNode, SendToClient, CreateInstance, ScrubInstance, DestroyInstance,
-                            ListInstances, FenceHost, Note, Echo>;
+using Action = std::variant<SendToNode, SendToClient, CreateInstance, ResumeInstance, ScrubInstance, DeployEnvironment,
+                            DestroyInstance, ListInstances, FenceHost, Note, Echo>;
 
 /// One change of the durable state: put `value` under `key`, or erase the key when `value` is empty.
 struct Write {

@@ -111,6 +111,7 @@ std::string why_waiting(const State& state, const SessionRecord& session) {
     if (at.registration == 0) return {};
     const auto status = at.sessions.find(session.id);
     if (status == at.sessions.end() || status->second.epoch != session.epoch) {
+        if (waits_for_environment(state, session.primary, session)) return "its environment is being deployed";
         return session.restore.sequence != 0 ? "restoring" : "starting";
     }
     if (status->second.phase == Phase::running || status->second.phase == Phase::frozen) return {};
@@ -150,6 +151,13 @@ AssignDesktop desktop_for(const State& state, const TerminalRecord& terminal, No
     return assign;
 }
 
+/// Nobody is told to run what its machine cannot run yet.
+bool deploys_first(State& state, NodeId node, const SessionRecord& session) {
+    if (!waits_for_environment(state, node, session)) return false;
+    plan_deployment(state, node);
+    return true;
+}
+
 void sync_session(State& state, const SessionRecord& session) {
     SessionLive& live = state.session_live[session.id];
     if (session.primary) live.holders.insert(session.primary);
@@ -160,11 +168,11 @@ void sync_session(State& state, const SessionRecord& session) {
         if (record == nullptr || record->state != NodeState::serving) {
             live.holders.erase(node);  // nothing is left there
         } else if (node == session.primary) {
-            if (live.proof == Proof::none) {
+            if (live.proof == Proof::none && !deploys_first(state, node, session)) {
                 tell(state, node, session_for(state, session, node, Duty::primary), live.incident);
             }
         } else if (std::find(session.backups.begin(), session.backups.end(), node) != session.backups.end()) {
-            tell(state, node, session_for(state, session, node, Duty::backup), live.incident);
+            if (!deploys_first(state, node, session)) tell(state, node, session_for(state, session, node, Duty::backup), live.incident);
         } else {
             release_session(state, node, session.id, session.epoch);
         }
@@ -312,6 +320,7 @@ void on_session_status(State& state, NodeId from, const SessionStatus& status) {
         } else if (status.phase == Phase::running) {
             mark(state, session_live.incident, "restored");
             session_live.ran = true;
+            session_live.deploy_failures = 0;
             // Not sooner: a backup that failed a moment ago would be chosen again at once, and fail again.
             if (state.now >= session_live.failed_until) session_live.failed_on.clear();
         }
@@ -444,6 +453,13 @@ bool desktop_ready(const State& state, const TerminalRecord& terminal) {
     return state.terminal_live.at(terminal.id).hot;
 }
 
+/// When something may have changed: the end of its pool's rest, or the usual pause between tries.
+static Duration ask_again_in(const State& state, const TerminalRecord& terminal) {
+    const auto pool = state.pool_live.find(profile_of(state, terminal).flavour);
+    const bool rests = pool != state.pool_live.end() && pool->second.paused_until > state.now;
+    return rests ? pool->second.paused_until - state.now : state.settings.operation_retry;
+}
+
 void tell_client(State& state, TerminalId id) {
     if (state.terminals.find(id) == nullptr) return;
     TerminalLive& live = state.terminal_live[id];
@@ -470,7 +486,7 @@ void tell_client(State& state, TerminalId id) {
     if (live.told_waiting == text) return;
     live.told_waiting = text;
     live.told_epoch = 0;  // whoever was told to wait is told where to go, even if that is where it was
-    TerminalWaiting waiting{id, live.told_waiting, static_cast<std::uint32_t>(to_ms(state.settings.operation_retry))};
+    TerminalWaiting waiting{id, live.told_waiting, static_cast<std::uint32_t>(to_ms(ask_again_in(state, terminal)))};
     act_now(state, SendToClient{live.client, std::move(waiting)});
 }
 

@@ -102,6 +102,7 @@ struct Handler {
     void operator()(const InstanceEnded& event) const { on_instance_ended(state, event); }
     void operator()(const OperationDone& event) const { on_operation_done(state, event); }
     void operator()(const HostListed& event) const { on_host_listed(state, event); }
+    void operator()(const ImagesKnown& event) const { state.images = {event.images.begin(), event.images.end()}; }
     void operator()(const Echoed& event) const { mark(state, event.incident, "durable"); }
     void operator()(const Woken&) const { fire_due(state); }
     void operator()(const Intent& event) const { on_intent(state, event); }

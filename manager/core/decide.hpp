@@ -152,6 +152,9 @@ void add_need(State& state, TerminalId id, Need need);
 // ---------------------------------------------------------------- provisioning.cpp, pools.cpp: machines
 void start_create(State& state, NodeId id);
 void start_scrub(State& state, NodeId id);
+void start_resume(State& state, NodeId id);
+/// Notes which operation is under way for a node; an earlier one is forgotten.
+void begin_operation(State& state, NodeId id);
 void start_destroy(State& state, NodeId id);
 void on_operation_done(State& state, const OperationDone& event);
 void on_host_listed(State& state, const HostListed& event);
@@ -162,8 +165,30 @@ void finish_node(State& state, NodeId id);
 /// Making this instance came to nothing; a pool where that goes on rests.
 void creation_failed(State& state, NodeId id, std::string why);
 void check_operation(State& state, NodeId id);
+/// Making this one came to nothing on its host; a better host may have to try.
+[[nodiscard]] bool may_go_elsewhere(const State& state, const NodeRecord& node);
 void plan_pools(State& state);
 void on_pool_timer(State& state);
+[[nodiscard]] bool avoids(const Need& need, HostId host);
+/// Stands still, and its hypervisor could let it continue now.
+[[nodiscard]] bool can_resume(const State& state, NodeId id);
+
+// ---------------------------------------------------------------- demand.cpp: what pools learn from their history
+/// A machine was taken into use.
+void note_taken(State& state, NodeId id);
+/// A machine registered: it is proven that they can be made there, and known how long it took.
+void made_one(State& state, NodeId id);
+void stands_still(State& state, NodeId id);
+
+// ---------------------------------------------------------------- environments.cpp: bundles on machines
+/// Has its hypervisor confirmed the bundle of this environment there? Always true for none.
+[[nodiscard]] bool has_environment(const State& state, NodeId id, const std::string& environment);
+/// Must this session not be told to the node yet?
+[[nodiscard]] bool waits_for_environment(const State& state, NodeId id, const SessionRecord& session);
+/// Begins to deploy the next bundle that the machine needs, when nothing else is under way.
+void plan_deployment(State& state, NodeId id);
+void on_deployed(State& state, NodeId id);
+void on_deploy_failed(State& state, NodeId id, const Error& error);
 
 // ---------------------------------------------------------------- terminals.cpp, intents.cpp
 void on_client_said(State& state, const ClientSaid& event);

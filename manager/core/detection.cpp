@@ -68,7 +68,7 @@ void on_hello(State& state, NodeId id, const Hello& hello) {
         return;
     }
     if (!may_register(node)) {
-        const bool unconfirmed = node.state == NodeState::creating;
+        const bool unconfirmed = node.state == NodeState::creating || node.state == NodeState::resuming;
         refuse(state, id, 0, unconfirmed ? "its creation is not confirmed yet; try again in a moment" : "this node is not in use: " + node.reason);
         return;
     }
@@ -104,14 +104,7 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
     forget_trouble(state, id, live);
     const NodeRecord& node = state.nodes.at(id);
     if (node.state == NodeState::booting && !node.adopted) {  // now it is proven that machines can be made there
-        state.host_live[node.host].creation_failures = 0;
-        PoolLive& pool = state.pool_live[node.flavour];
-        pool.failures = 0;
-        if (live.asked_for != kNever) {
-            const Duration took = state.now - live.asked_for;
-            pool.making = pool.making == Duration{0} ? took : pool.making + (took - pool.making) / 4;
-            live.asked_for = kNever;
-        }
+        made_one(state, id);
     }
     if (node.state == NodeState::booting || node.proof != Proof::none) {
         change_node(state, id, [](NodeRecord& record) {
@@ -125,6 +118,7 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
     }
     take_claims(state, id, chosen.hello);
     adopt_inventory(state, id, chosen.hello);
+    plan_deployment(state, id);
     refresh_node(state, id);
     queue_users(state, id);
     arm_node(state, id);

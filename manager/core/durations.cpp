@@ -54,8 +54,8 @@ Duration Durations::expected(const std::string& kind, const std::string& flavour
     Duration making{0};
     if (!flavour.empty()) {
         const auto pool = state_.pool_live.find(flavour);
-        if (pool == state_.pool_live.end() || pool->second.making == Duration{0}) return Duration{0};
-        making = pool->second.making;
+        if (pool == state_.pool_live.end() || pool->second.usual.made == Duration{0}) return Duration{0};
+        making = pool->second.usual.made;
     }
     return known->second.whole + known->second.restore * static_cast<std::int64_t>(turns) + making;
 }

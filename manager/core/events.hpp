@@ -48,11 +48,18 @@ struct InstanceEnded {
     bool by_itself = false;  ///< it was not killed: its system gave up, or was switched off from inside
 };
 
-/// The answer to a CreateInstance, ScrubInstance, DestroyInstance or FenceHost with that operation.
-/// `unknown_outcome` means what it says.
+/// What a hypervisor's operation brought.
+struct Done {
+    Endpoint door;        ///< create, resume, scrub: where the manager's peers reach it
+    std::string receipt;  ///< scrub: what was verified, such as the digest of the base image; empty: nothing was
+    bool operator==(const Done&) const = default;
+};
+
+/// The answer to a CreateInstance, ResumeInstance, ScrubInstance, DeployEnvironment, DestroyInstance or
+/// FenceHost with that operation. `unknown_outcome` means what it says.
 struct OperationDone {
     OperationId operation;
-    Result<Endpoint> outcome;  ///< create, scrub: the door as the manager's peers reach it
+    Result<Done> outcome;
 };
 
 /// One instance as a hypervisor lists it. Only instances that carry this manager's mark are listed.
@@ -65,6 +72,7 @@ struct ListedInstance {
     std::uint32_t vcpus = 0;
     std::uint32_t memory_mib = 0;
     std::uint32_t slots = 0;
+    std::uint64_t disk_mib = 0;
 };
 
 /// The answer to ListInstances.
@@ -79,6 +87,11 @@ struct StoreState {
     std::string reason;
 };
 
+/// What guest images there are, by name: what a pool may ask for.
+struct ImagesKnown {
+    std::vector<std::string> images;
+};
+
 /// An Echo left: everything decided up to it is durable.
 struct Echoed {
     IncidentId incident;
@@ -90,7 +103,10 @@ struct Woken {};
 // ---- what administrators and the configuration want; each is answered by AdminReply to `client`
 
 struct DefineHost { HostRecord host; };          ///< by name; id is ignored
+struct RemoveHost { std::string name; };         ///< refused while anything is there
 struct DefinePool { PoolRecord pool; };
+struct RemovePool { std::string flavour; };      ///< its machines go when they are free
+struct DefineEnvironment { EnvironmentRecord environment; };
 struct DefineProfile { ProfileRecord profile; };
 struct DefineTerminal { std::string name; std::string profile; };
 struct RemoveTerminal { std::string name; };
@@ -104,9 +120,10 @@ struct SetMaintenance { std::string host; bool maintenance = true; };
 struct OverrideGate {};
 struct NotifyTerminal { std::string terminal; std::string text; };  ///< "all": everybody who is attached
 
-using Wish = std::variant<DefineHost, DefinePool, DefineProfile, DefineTerminal, RemoveTerminal, EnrolNode,
-                          ReleaseTerminal, FailOverSession, FailOverPresentation, KillInstance, SetDrain,
-                          SetMaintenance, OverrideGate, NotifyTerminal>;
+using Wish = std::variant<DefineHost, RemoveHost, DefinePool, RemovePool, DefineEnvironment, DefineProfile,
+                          DefineTerminal, RemoveTerminal, EnrolNode, ReleaseTerminal, FailOverSession,
+                          FailOverPresentation, KillInstance, SetDrain, SetMaintenance, OverrideGate,
+                          NotifyTerminal>;
 
 /// An administrator's recorded will. `client` none: from the configuration; no reply is sent.
 struct Intent {
@@ -117,6 +134,6 @@ struct Intent {
 };
 
 using Event = std::variant<NodeSaid, NodeDisconnected, ClientSaid, ClientGone, InstanceEnded, OperationDone,
-                           HostListed, StoreState, Echoed, Woken, Intent>;
+                           HostListed, StoreState, ImagesKnown, Echoed, Woken, Intent>;
 
 }  // namespace understudy::manager

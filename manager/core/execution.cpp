@@ -131,6 +131,7 @@ PlacementRequest request_for(const State& state, const SessionRecord& session, N
     request.primary = primary;
     request.separation = profile.separation;
     request.exclude = session.backups;
+    request.environment = session.application.environment;
     if (primary) {
         if (state.now < live.failed_until) {
             request.exclude.insert(request.exclude.end(), live.failed_on.begin(), live.failed_on.end());
@@ -249,6 +250,19 @@ bool must_rest(State& state, SessionId id) {
     return true;
 }
 
+/// The environment could not be deployed a moment ago: not on this machine, or on several others in a row. Not
+/// faster than once per retry interval, and slower with every failure.
+bool cannot_deploy_yet(State& state, SessionId id, NodeId chosen) {
+    SessionLive& live = state.session_live[id];
+    if (live.deploy_again == kNever || state.now >= live.deploy_again) return false;
+    if (has_environment(state, chosen, state.sessions.at(id).application.environment)) return false;
+    if (!live.failed_on.contains(chosen) && live.deploy_failures < state.settings.create_attempts) return false;
+    UNDERSTUDY_MARK("execution.waits_for_its_environment");
+    state.terminal_live[state.sessions.at(id).terminal].waiting = live.deploy_failure + "; tried again";
+    state.timers.arm({TimerKind::session, id.value}, live.deploy_again);
+    return true;
+}
+
 void count_crash(State& state, SessionId id, const Loss& loss) {
     SessionLive& live = state.session_live[id];
     if (loss.proof != Proof::agent_reported || live.ending != Ending::crashed) return;
@@ -306,6 +320,7 @@ void recover(State& state, SessionId id, const Loss& loss) {
         UNDERSTUDY_MARK("execution.waits_for_its_own_machine");
         choice.node = {};
     }
+    if (choice.node && cannot_deploy_yet(state, id, choice.node)) return;
     if (choice.node) {
         appoint(state, id, choice, loss);
         return;

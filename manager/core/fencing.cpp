@@ -54,7 +54,7 @@ bool on_fence_done(State& state, const OperationDone& event) {
     const std::set<NodeId> nodes = live.nodes;
     // Whoever is heard there shows that something else was switched off, or nothing.
     const auto alive = std::find_if(nodes.begin(), nodes.end(), [&](NodeId node) { return may_be_alive(state, node); });
-    Result<> outcome = event.outcome.map([](const Endpoint&) {});
+    Result<> outcome = event.outcome.map([](const Done&) {});
     if (outcome && alive != nodes.end()) {
         outcome = failure(ErrorCode::failed, "the fence agent says that the host is off, and " + describe(state, *alive) + " on it is alive; it is not believed");
     }

@@ -4,8 +4,24 @@
 namespace understudy::manager {
 namespace {
 
-bool is_coming(NodeState state) {
-    return state == NodeState::creating || state == NodeState::booting || state == NodeState::scrubbing;
+/// On its way to be idle.
+bool is_coming(const NodeRecord& node) {
+    switch (node.state) {
+        case NodeState::creating: return node.tier == Tier::running;
+        case NodeState::booting:
+        case NodeState::scrubbing:
+        case NodeState::resuming: return true;
+        case NodeState::idle:
+        case NodeState::serving:
+        case NodeState::condemned:
+        case NodeState::paused: return false;
+    }
+    return false;
+}
+
+/// Planted: what stands still is believed to take nothing.
+bool forgotten(const NodeRecord& node) {
+    return node.state == NodeState::paused && UNDERSTUDY_PLANTED("standing_not_counted");
 }
 
 /// Nodes whose agent should be heard.
@@ -71,13 +87,17 @@ void unlink_node(State& state, NodeId id) {
     if (record == nullptr || !record->id) return;
     HostLive& host = state.host_live[record->host];
     host.nodes.erase(id);
-    host.vcpus_used -= record->vcpus;
+    if (!forgotten(*record)) host.vcpus_used -= record->vcpus;
     host.memory_used_mib -= record->memory_mib;
+    host.disk_used_mib -= record->disk_mib;
     if (record->state == NodeState::creating) --host.creating;
     PoolLive& pool = state.pool_live[record->flavour];
     --pool.total;
     pool.coming.erase(id);
+    pool.standing.erase(id);
+    pool.standing_soon.erase(id);
     pool.leaving.erase(id);
+    if (record->state == NodeState::serving && --pool.serving_on[record->host] == 0) pool.serving_on.erase(record->host);
     if (is_expected(*record)) --state.gate.population;
 }
 
@@ -85,12 +105,16 @@ void link_node(State& state, NodeId id) {
     const NodeRecord& record = state.nodes.at(id);
     HostLive& host = state.host_live[record.host];
     host.nodes.insert(id);
-    host.vcpus_used += record.vcpus;
+    if (!forgotten(record)) host.vcpus_used += record.vcpus;
     host.memory_used_mib += record.memory_mib;
+    host.disk_used_mib += record.disk_mib;
     if (record.state == NodeState::creating) ++host.creating;
     PoolLive& pool = state.pool_live[record.flavour];
     ++pool.total;
-    if (is_coming(record.state)) pool.coming.insert(id);
+    if (is_coming(record)) pool.coming.insert(id);
+    if (record.state == NodeState::paused) pool.standing.insert(id);
+    if (record.state == NodeState::creating && record.tier == Tier::paused) pool.standing_soon.insert(id);
+    if (record.state == NodeState::serving) ++pool.serving_on[record.host];
     if (record.state == NodeState::condemned) pool.leaving.insert(id);
     if (is_expected(record)) ++state.gate.population;
     state.pools_dirty = true;
@@ -138,6 +162,10 @@ void refresh_node(State& state, NodeId id) {
         return;
     }
     if (was_idle) state.pools_dirty = true;
+    if (record->state == NodeState::paused) {
+        if (draining(state, *record)) state.unused.insert(id);
+        return;
+    }
     if (record->state == NodeState::idle && draining(state, *record)) {
         if (record->kind == NodeKind::instance) state.unused.insert(id);
         return;

@@ -1,7 +1,7 @@
 // What administrators and the configuration want. Every wish is checked before anything is changed, and
 // answered exactly once; a repeated request gets the first answer again.
 #include "manager/core/decide.hpp"
-#include "protocol/limits.hpp"
+#include "manager/core/definitions.hpp"
 
 namespace understudy::manager {
 namespace {
@@ -9,91 +9,18 @@ namespace {
 constexpr std::size_t kAnswersKept = 1024;
 constexpr std::size_t kNoticeBytes = 500;  ///< a line, not a letter
 
-bool good_name(const std::string& name) {
-    return !name.empty() && name.size() <= limits::kNameBytes &&
-           std::all_of(name.begin(), name.end(), [](unsigned char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                      c == '_' || c == '.';
-           });
-}
-
-tl::unexpected<Error> bad_name(const char* what, const std::string& name) {
-    return failure(ErrorCode::invalid, std::string(what) + " '" + name +
-                                           "' is not a name: use letters, digits, '-', '_' and '.'");
-}
-
 struct Granter {
     State& state;
     const std::string& reason;
+    Author author;
     using Answer = Result<std::string>;
 
-    Answer operator()(const DefineHost& wish) const {
-        HostRecord host = wish.host;
-        if (!good_name(host.name)) return bad_name("host", host.name);
-        if (host.vcpus == 0 || host.memory_mib == 0) {
-            return failure(ErrorCode::invalid, "host " + host.name + " has no capacity: give vcpus and memory_mib");
-        }
-        if (host.domain.empty()) host.domain = host.name;
-        const auto known = state.host_names.find(host.name);
-        host.id = known == state.host_names.end() ? HostId(take_id(state)) : known->second;
-        if (const HostRecord* record = state.hosts.find(host.id)) {
-            host.maintenance = record->maintenance;
-            host.adopts = record->adopts;
-            if (*record == host) return "host " + host.name + " is as defined";
-        }
-        if (known == state.host_names.end()) host.adopts = rebuilding(state);
-        state.hosts.edit(host.id) = host;
-        state.host_names[host.name] = host.id;
-        state.host_live[host.id];
-        state.pools_dirty = true;
-        on_host_timer(state, host.id);
-        return "host " + host.name + " is defined";
-    }
-
-    Answer operator()(const DefinePool& wish) const {
-        const PoolRecord& pool = wish.pool;
-        if (!good_name(pool.flavour)) return bad_name("flavour", pool.flavour);
-        if (pool.min_idle > pool.max_idle) return failure(ErrorCode::invalid, "pool " + pool.flavour + ": min_idle is above max_idle");
-        if (pool.min_idle > pool.max_total) return failure(ErrorCode::invalid, "pool " + pool.flavour + ": min_idle is above max_total");
-        if (pool.vcpus == 0 || pool.memory_mib == 0 || pool.slots == 0) {
-            return failure(ErrorCode::invalid, "pool " + pool.flavour + ": vcpus, memory_mib and slots must be above 0");
-        }
-        const bool fits = state.hosts.rows().empty() ||
-                          std::any_of(state.hosts.rows().begin(), state.hosts.rows().end(), [&](const auto& row) {
-                              return row.second.vcpus >= pool.vcpus && row.second.memory_mib >= pool.memory_mib;
-                          });
-        if (!fits) return failure(ErrorCode::invalid, "pool " + pool.flavour + ": no host is large enough for one instance");
-        if (const PoolRecord* known = state.pools.find(pool.flavour); known == nullptr || !(*known == pool)) {
-            state.pools.edit(pool.flavour) = pool;
-        }
-        state.pool_live[pool.flavour];
-        state.pools_dirty = true;
-        return "pool " + pool.flavour + " is defined";
-    }
-
-    Answer operator()(const DefineProfile& wish) const {
-        const ProfileRecord& profile = wish.profile;
-        if (!good_name(profile.name)) return bad_name("profile", profile.name);
-        if (state.pools.find(profile.flavour) == nullptr) {
-            return failure(ErrorCode::not_found, "profile " + profile.name + ": there is no pool of flavour '" + profile.flavour + "'");
-        }
-        if (profile.width == 0 || profile.height == 0 || profile.width > 16384 || profile.height > 16384) {
-            return failure(ErrorCode::invalid, "profile " + profile.name + ": width and height must be 1 to 16384 pixels");
-        }
-        for (const ProfileApplication& wanted : profile.applications) {
-            if (!good_name(wanted.application.name)) return bad_name("application", wanted.application.name);
-            if (wanted.application.command.empty()) {
-                return failure(ErrorCode::invalid, "application " + wanted.application.name + " has no command");
-            }
-        }
-        if (const ProfileRecord* known = state.profiles.find(profile.name); known == nullptr || !(*known == profile)) {
-            state.profiles.edit(profile.name) = profile;
-            for (const auto& [id, terminal] : state.terminals.rows()) {
-                if (terminal.profile == profile.name) queue_terminal(state, id);
-            }
-        }
-        return "profile " + profile.name + " is defined";
-    }
+    Answer operator()(const DefineHost& wish) const { return define_host(state, wish.host, author); }
+    Answer operator()(const RemoveHost& wish) const { return remove_host(state, wish.name); }
+    Answer operator()(const DefinePool& wish) const { return define_pool(state, wish.pool, author); }
+    Answer operator()(const RemovePool& wish) const { return remove_pool(state, wish.flavour); }
+    Answer operator()(const DefineEnvironment& wish) const { return define_environment(state, wish.environment); }
+    Answer operator()(const DefineProfile& wish) const { return define_profile(state, wish.profile); }
 
     Answer operator()(const DefineTerminal& wish) const {
         if (!good_name(wish.name)) return bad_name("terminal", wish.name);
@@ -274,7 +201,8 @@ void on_intent(State& state, const Intent& intent) {
         act_now(state, SendToClient{intent.client, std::move(reply)});
         return;
     }
-    const Result<std::string> outcome = std::visit(Granter{state, intent.reason}, intent.wish);
+    const Author author = intent.client ? Author::person : Author::configuration;
+    const Result<std::string> outcome = std::visit(Granter{state, intent.reason, author}, intent.wish);
     reply.code = outcome ? 0 : static_cast<std::uint32_t>(outcome.error().code);
     reply.text = outcome ? *outcome : outcome.error().message;
     if (!intent.client) {

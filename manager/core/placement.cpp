@@ -5,6 +5,7 @@
 #include <set>
 
 #include "manager/core/decide.hpp"
+#include "manager/core/open_hosts.hpp"
 
 namespace understudy::manager {
 namespace {
@@ -16,6 +17,8 @@ constexpr std::size_t kExplainedMost = 12;
 constexpr std::int32_t kOtherDomain = 400;       ///< a backup in another failure domain
 constexpr std::int32_t kOwnPrimaryThere = -300;  ///< spread one terminal's primaries
 constexpr std::int32_t kAlreadyServing = 100;    ///< leave idle nodes to those who need them
+constexpr std::int32_t kHasEnvironment = 150;    ///< nothing has to be deployed
+constexpr std::int32_t kFullHost = 50;           ///< of a host that is full, where machines are packed
 constexpr std::int32_t kFailedThere = -1000;     ///< only when nothing else is left
 constexpr std::int32_t kPerUse = -10;
 
@@ -34,17 +37,22 @@ bool room_elsewhere(const State& state, const std::string& domain, const std::st
     const PoolRecord* pool = state.pools.find(flavour);
     const auto live = state.pool_live.find(flavour);
     if (pool == nullptr || live == state.pool_live.end() || live->second.paused_until > state.now) return false;
-    const bool coming = std::any_of(live->second.coming.begin(), live->second.coming.end(), [&](NodeId id) {
+    const auto elsewhere = [&](NodeId id) {
         const std::string* there = domain_of(state, id);
         return there != nullptr && *there != domain;
-    });
-    if (coming) return true;
+    };
+    const PoolLive& machines = live->second;
+    if (std::any_of(machines.coming.begin(), machines.coming.end(), elsewhere)) return true;
+    if (std::any_of(machines.standing.begin(), machines.standing.end(),
+                    [&](NodeId id) { return elsewhere(id) && can_resume(state, id); })) return true;
     if (live->second.total >= pool->max_total) return false;
     return std::any_of(state.hosts.rows().begin(), state.hosts.rows().end(), [&](const auto& row) {
         const HostLive& host = state.host_live.at(row.first);
         return row.second.domain != domain && !row.second.maintenance && host.listed && host.reachable &&
                host.vcpus_used + pool->vcpus <= row.second.vcpus &&
-               host.memory_used_mib + pool->memory_mib <= row.second.memory_mib;
+               host.memory_used_mib + pool->memory_mib <= row.second.memory_mib &&
+               (row.second.disk_mib == 0 || host.disk_used_mib + pool->disk_mib <= row.second.disk_mib) &&
+               does_not_fit(row.second, *pool).empty();
     });
 }
 
@@ -54,7 +62,10 @@ enum class Strictness : std::uint8_t { host_apart, domain_apart };
 class Search {
   public:
     Search(const State& state, const PlacementRequest& request, Strictness strictness)
-        : state_(state), request_(request), strictness_(strictness) {}
+        : state_(state), request_(request), strictness_(strictness) {
+        const PoolRecord* pool = state.pools.find(request.flavour);
+        packs_ = pool != nullptr && pool->policy == Policy::pack;
+    }
 
     void look_at(NodeId id) {
         if (full() || !seen_.insert(id).second) return;
@@ -92,6 +103,9 @@ class Search {
         if (!fit(state_, id)) return draining(state_, node) ? "is being drained" : "is not fit: " + node.reason;
         if (!node.flavour.empty() && node.flavour != request_.flavour) return "is of flavour " + node.flavour;
         if (node.state == NodeState::serving && node.role != request_.role) return "serves the other role";
+        if (node.kind == NodeKind::enrolled && !request_.environment.empty()) {
+            return "has no hypervisor that could deploy environment " + request_.environment;
+        }
         if (const auto uses = state_.uses.find(id); uses != state_.uses.end()) {
             const bool present_primary = !request_.primary && has_duty(uses->second, Duty::primary);
             if (!present_primary) {  // a primary that is alive may be appointed anew
@@ -124,9 +138,23 @@ class Search {
             if (request_.session && !request_.primary && holds_own_primary(uses->second)) {
                 give(kOwnPrimaryThere, "another application of this terminal runs there");
             }
-            considered.score += kPerUse * static_cast<std::int32_t>(uses->second.count());
+            const auto count = static_cast<std::int32_t>(uses->second.count());
+            considered.score += packs_ ? -kPerUse * count : kPerUse * count;
+        }
+        if (packs_) score_host(considered, node);
+        if (!request_.environment.empty() && has_environment(state_, considered.node, request_.environment)) {
+            give(kHasEnvironment, "has its environment");
         }
         if (contains(request_.avoid, considered.node)) give(kFailedThere, "failed there lately");
+    }
+
+    /// What is used most comes first, so that other hosts stay empty.
+    void score_host(Considered& considered, const NodeRecord& node) const {
+        const HostRecord* host = state_.hosts.find(node.host);
+        if (host == nullptr || host->memory_mib == 0) return;
+        const std::uint64_t used = std::min<std::uint64_t>(state_.host_live.at(node.host).memory_used_mib, host->memory_mib);
+        considered.score += static_cast<std::int32_t>(used * kFullHost / host->memory_mib);
+        considered.verdict += ", its host is " + std::to_string(used * 100 / host->memory_mib) + " % used";
     }
 
     /// Does the node have this duty for what the request is about?
@@ -156,6 +184,7 @@ class Search {
     const State& state_;
     const PlacementRequest& request_;
     Strictness strictness_;
+    bool packs_ = false;
     std::set<NodeId> seen_;
     std::size_t eligible_ = 0;
     Placement found_;

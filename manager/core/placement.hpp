@@ -18,6 +18,7 @@ struct PlacementRequest {
     std::string flavour;
     NodeId primary;                ///< set when a backup is wanted: keep apart from this node
     Separation separation = Separation::host;
+    std::string environment;       ///< that it needs; empty: none
     std::vector<NodeId> exclude;   ///< already used for the same thing
     std::vector<NodeId> avoid;     ///< only when nothing else is left (failed there lately)
 };

@@ -1,13 +1,13 @@
 // Pools: how many instances there should be, on which hosts. Asking for a machine never waits for a
 // creation somebody else started; needs are matched with what is coming, and only the rest is made.
+#include <map>
+
 #include "manager/core/decide.hpp"
+#include "manager/core/demand.hpp"
+#include "manager/core/open_hosts.hpp"
 
 namespace understudy::manager {
 namespace {
-
-bool avoids(const Need& need, HostId host) {
-    return std::find(need.avoid.begin(), need.avoid.end(), host) != need.avoid.end();
-}
 
 /// All needs that this flavour serves, without two backups of one terminal asking for the same machine.
 std::vector<Need> needs_for(const State& state, const std::string& flavour) {
@@ -35,68 +35,7 @@ std::vector<Need> unmet(const State& state, std::vector<Need> needs, std::set<No
     return needs;
 }
 
-/// Hosts that could take another instance now, best first: fails least, is used least, lowest id.
-class OpenHosts {
-  public:
-    OpenHosts(const State& state, const PoolRecord& pool) : state_(state), pool_(pool) {
-        for (const auto& [id, host] : state.hosts.rows()) consider(id, host);
-    }
-
-    /// Takes the best host that the need does not avoid; none: nobody.
-    [[nodiscard]] HostId best_for(const Need& need) const {
-        for (const Ranked& ranked : ranked_) {
-            if (!avoids(need, ranked.host)) return ranked.host;
-        }
-        return {};
-    }
-
-    /// After something was made there.
-    void consider_again(HostId id) {
-        std::erase_if(ranked_, [id](const Ranked& ranked) { return ranked.host == id; });
-        consider(id, state_.hosts.at(id));
-    }
-
-    [[nodiscard]] bool empty() const { return ranked_.empty(); }
-    /// Some host is only busy, or has not answered yet: nothing to tell people about.
-    [[nodiscard]] bool some_wait() const { return some_wait_; }
-    /// Why nothing can be made, in words.
-    [[nodiscard]] std::string why_none() const {
-        if (state_.hosts.rows().empty()) return "there is no host";
-        return silent_.empty() ? "no host has room for another instance" : "no host that answers has room for another instance; " + silent_;
-    }
-
-  private:
-    struct Ranked {
-        std::uint32_t failures = 0;
-        std::uint64_t used_permille = 0;
-        HostId host;
-        auto operator<=>(const Ranked&) const = default;
-    };
-
-    void consider(HostId id, const HostRecord& host) {
-        const HostLive& live = state_.host_live.at(id);
-        if (host.maintenance) return;
-        if (!live.listed) some_wait_ = true;
-        if (live.listed && !live.reachable) silent_ = "host " + host.name + " does not answer: " + live.last_error;
-        if (!live.listed || !live.reachable) return;
-        const std::uint32_t slip = UNDERSTUDY_PLANTED("capacity_off_by_one") ? 1 : 0;
-        if (live.vcpus_used + pool_.vcpus > host.vcpus + slip) return;
-        if (live.memory_used_mib + pool_.memory_mib > host.memory_mib + slip * pool_.memory_mib) return;
-        if (live.creating >= state_.settings.parallel_creations) {
-            some_wait_ = true;
-            return;
-        }
-        ranked_.insert({live.creation_failures, live.memory_used_mib * 1000 / host.memory_mib, id});
-    }
-
-    const State& state_;
-    const PoolRecord& pool_;
-    std::set<Ranked> ranked_;
-    bool some_wait_ = false;
-    std::string silent_;  ///< a host that might have room and does not answer
-};
-
-void create(State& state, const PoolRecord& pool, HostId host, const char* reason) {
+void create(State& state, const PoolRecord& pool, HostId host, Tier tier, const char* reason) {
     const NodeId id(take_id(state));
     change_node(state, id, [&](NodeRecord& record) {
         record.id = id;
@@ -107,6 +46,8 @@ void create(State& state, const PoolRecord& pool, HostId host, const char* reaso
         record.slots = pool.slots;
         record.vcpus = pool.vcpus;
         record.memory_mib = pool.memory_mib;
+        record.disk_mib = pool.disk_mib;
+        record.tier = tier;
         record.reason = reason;
     });
     NodeLive& live = state.live[id];
@@ -115,13 +56,82 @@ void create(State& state, const PoolRecord& pool, HostId host, const char* reaso
     start_create(state, id);
 }
 
-/// An idle machine where it is of no use makes room for one that is needed elsewhere.
-void make_room(State& state, const std::set<NodeId>& spare) {
+void resume(State& state, NodeId id, const char* reason) {
+    UNDERSTUDY_MARK("provisioning.resumes");
+    change_node(state, id, [&](NodeRecord& record) {
+        record.state = NodeState::resuming;
+        record.reason = reason;
+    });
+    NodeLive& live = state.live[id];
+    live.asked_for = state.now;
+    live.attempts = 0;
+    start_resume(state, id);
+}
+
+NodeId standing_for(const State& state, const PoolLive& live, const Need& need) {
+    for (const NodeId id : live.standing) {
+        if (!avoids(need, state.nodes.at(id).host) && can_resume(state, id)) return id;
+    }
+    return {};
+}
+
+/// Lets machines that stand still continue for what is wanted; takes that away.
+void resume_standing(State& state, PoolLive& live, std::vector<Need>& wanted, const char* reason) {
+    if (live.resumption.until > state.now) {
+        state.timers.arm({TimerKind::pool, 0}, live.resumption.until);
+        return;
+    }
+    std::erase_if(wanted, [&](const Need& need) {
+        const NodeId id = standing_for(state, live, need);
+        if (id) resume(state, id, reason);
+        return static_cast<bool>(id);
+    });
+}
+
+/// max_total is reached: a machine where it is of no use makes room for one that is needed elsewhere.
+void make_room(State& state, const PoolLive& live, const std::set<NodeId>& spare) {
+    if (!live.standing.empty()) {
+        condemn(state, *live.standing.rbegin(), "stands still where nobody needs it; makes room for a needed one");
+        return;
+    }
     for (const NodeId id : spare) {
         if (state.nodes.at(id).state != NodeState::idle) continue;
         condemn(state, id, "idle where nobody needs it; makes room for a needed one");
         return;
     }
+}
+
+/// Would the host take an instance of this pool if this machine were not there?
+bool frees_enough(const State& state, const PoolRecord& pool, const NodeRecord& node) {
+    const HostRecord* host = state.hosts.find(node.host);
+    if (host == nullptr || host->maintenance || !does_not_fit(*host, pool).empty()) return false;
+    const HostLive& live = state.host_live.at(node.host);
+    return live.reachable && live.vcpus_used - node.vcpus + pool.vcpus <= host->vcpus &&
+           live.memory_used_mib - node.memory_mib + pool.memory_mib <= host->memory_mib &&
+           (host->disk_mib == 0 || live.disk_used_mib - node.disk_mib + pool.disk_mib <= host->disk_mib);
+}
+
+/// The hosts are full, with machines that nobody uses among those of other pools: one makes way for what a
+/// terminal needs. One at a time: what is leaving may be enough.
+void make_way_on_host(State& state, const PoolRecord& pool, const Need& need) {
+    NodeId idle;
+    for (const auto& [flavour, live] : state.pool_live) {
+        if (!live.leaving.empty()) return;
+        if (flavour == pool.flavour || idle) continue;
+        for (const NodeId id : live.standing) {
+            const NodeRecord& node = state.nodes.at(id);
+            if (avoids(need, node.host) || !frees_enough(state, pool, node)) continue;
+            condemn(state, id, "stands still; makes room for a machine that a terminal needs");
+            return;
+        }
+        for (const NodeId id : live.idle) {
+            const NodeRecord& node = state.nodes.at(id);
+            if (node.kind != NodeKind::instance || avoids(need, node.host) || !frees_enough(state, pool, node)) continue;
+            idle = id;
+            break;
+        }
+    }
+    if (idle) condemn(state, idle, "idle; makes room for a machine that a terminal needs");
 }
 
 void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
@@ -132,62 +142,170 @@ void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
         condemn(state, *id, "the pool holds more idle machines than max_idle");
         --surplus;
     }
+    while (live.standing.size() > pool.max_paused) {
+        condemn(state, *live.standing.rbegin(), "the pool holds more machines standing still than max_paused");
+    }
 }
 
-/// Makes what is wanted, as far as hosts and limits allow: first what terminals need (`needed` of them),
-/// then what keeps the pool warm.
-void make(State& state, const PoolRecord& pool, const std::vector<Need>& wanted, std::size_t needed,
-          const std::set<NodeId>& spare) {
+/// Makes what terminals need, as far as hosts and limits allow. What no host has room for is left over.
+std::vector<Need> make_needed(State& state, const PoolRecord& pool, const std::vector<Need>& needs, const std::set<NodeId>& spare) {
     PoolLive& live = state.pool_live[pool.flavour];
     OpenHosts open(state, pool);
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
+    std::vector<Need> without_room;
+    for (const Need& need : needs) {
         if (live.total >= pool.max_total) {
             live.reason = "max_total is reached";
-            if (i < needed && live.leaving.empty()) make_room(state, spare);
-            return;
+            if (live.leaving.empty()) make_room(state, live, spare);
+            break;
         }
-        const HostId host = open.best_for(wanted[i]);
+        const HostId host = open.best_for(need);
         if (!host) {
-            if (!open.some_wait()) live.reason = open.why_none();
-            if (open.empty()) return;
+            without_room.push_back(need);
+            if (open.some_wait()) continue;
+            live.reason = open.why_none();
+            make_way_on_host(state, pool, need);
             continue;
         }
-        create(state, pool, host, i < needed ? "made for a terminal that needs it" : "keeps the pool warm");
+        create(state, pool, host, Tier::running, "made for a terminal that needs it");
+        open.consider_again(host);
+    }
+    return without_room;
+}
+
+/// Makes what keeps the pool warm, away from hosts whose room a terminal waits for.
+void make_warm(State& state, const PoolRecord& pool, std::size_t missing, const Need& anywhere) {
+    PoolLive& live = state.pool_live[pool.flavour];
+    OpenHosts open(state, pool);
+    for (std::size_t i = 0; i < missing; ++i) {
+        if (live.total >= pool.max_total) {
+            live.reason = "max_total is reached";
+            return;
+        }
+        const HostId host = open.best_for(anywhere);
+        if (!host) {
+            if (!open.some_wait()) live.reason = open.why_none();
+            return;
+        }
+        create(state, pool, host, Tier::running, "keeps the pool warm");
         open.consider_again(host);
     }
 }
 
-void plan_pool(State& state, const PoolRecord& pool) {
+/// Keeps machines standing still, once everybody has what they need.
+void keep_standing(State& state, const PoolRecord& pool, std::uint32_t target, const Need& anywhere) {
     PoolLive& live = state.pool_live[pool.flavour];
-    const std::string reason_before = live.reason;
-    std::set<NodeId> spare = live.idle;
-    spare.insert(live.coming.begin(), live.coming.end());
+    if (live.stand_still.until > state.now) {
+        state.timers.arm({TimerKind::pool, 0}, live.stand_still.until);
+        return;
+    }
+    OpenHosts open(state, pool);
+    while (live.standing.size() + live.standing_soon.size() < target && live.total < pool.max_total) {
+        // While it keeps failing one at a time finds out whether it works again.
+        if (live.stand_still.failures > 0 && !live.standing_soon.empty()) return;
+        const HostId host = open.best_for(anywhere);
+        if (!host) return;
+        create(state, pool, host, Tier::paused, "will stand still until it is needed");
+        open.consider_again(host);
+    }
+}
+
+/// What a pool has to spare and what is asked of it, at one moment.
+struct Wanted {
+    std::set<NodeId> spare;   ///< idle or coming, and needed by nobody
+    std::vector<Need> needs;  ///< that none of those will meet
+    bool somebody_waits = false;
+};
+
+Wanted wanted_of(const State& state, const PoolRecord& pool) {
+    const PoolLive& live = state.pool_live.at(pool.flavour);
+    Wanted wanted;
+    wanted.spare = live.idle;
+    wanted.spare.insert(live.coming.begin(), live.coming.end());
     // Not heard of since this manager started: on its way back, as far as anybody knows.
     for (const NodeId id : live.doubted) {
-        if (state.live.at(id).health == Health::unknown) spare.insert(id);
+        if (state.live.at(id).health == Health::unknown) wanted.spare.insert(id);
     }
-    std::vector<Need> wanted = unmet(state, needs_for(state, pool.flavour), spare);
-    const std::size_t needed = wanted.size();
-    // A pause of the network must not fill the pool anew: whoever is only late still counts as warm.
-    const auto late = std::count_if(live.doubted.begin(), live.doubted.end(),
-                                    [&](NodeId id) { return state.live.at(id).health != Health::unknown; });
-    const std::size_t warm = spare.size() + static_cast<std::size_t>(late);
-    if (warm < pool.min_idle) wanted.resize(needed + pool.min_idle - warm);
+    std::vector<Need> needs = needs_for(state, pool.flavour);
+    wanted.somebody_waits = !needs.empty();
+    wanted.needs = unmet(state, std::move(needs), wanted.spare);
+    return wanted;
+}
+
+/// Hosts whose room somebody waits for: nobody else's spare machines are made there. Otherwise a pool would fill at
+/// once what makes way for another.
+using Claims = std::map<HostId, std::string>;  ///< to the flavour that waits
+
+void claim_hosts(const State& state, const PoolRecord& pool, const std::vector<Need>& without_room, Claims& claims) {
+    for (const Need& need : without_room) {
+        for (const auto& [id, host] : state.hosts.rows()) {
+            if (!avoids(need, id) && does_not_fit(host, pool).empty()) claims.emplace(id, pool.flavour);
+        }
+    }
+}
+
+void serve_needs(State& state, const PoolRecord& pool, Claims& claims) {
+    PoolLive& live = state.pool_live[pool.flavour];
+    Wanted wanted = wanted_of(state, pool);
+    if (!wanted.needs.empty() && !live.standing.empty()) {
+        resume_standing(state, live, wanted.needs, "continues for a terminal that needs it");
+    }
     const bool paused = live.paused_until > state.now;
     if (paused) state.timers.arm({TimerKind::pool, 0}, live.paused_until);
     if (!paused && live.failures < state.settings.create_attempts) live.reason.clear();
-    if (!paused && !wanted.empty()) make(state, pool, wanted, needed, spare);
-    trim(state, pool, spare);
-    if (live.reason == reason_before) return;
-    for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);  // so that people are told
+    if (!paused && !wanted.needs.empty()) claim_hosts(state, pool, make_needed(state, pool, wanted.needs, wanted.spare), claims);
+}
+
+void keep_warm(State& state, const PoolRecord& pool, const Claims& claims) {
+    PoolLive& live = state.pool_live[pool.flavour];
+    const Wanted wanted = wanted_of(state, pool);
+    Need anywhere;
+    for (const auto& [host, flavour] : claims) {
+        if (flavour != pool.flavour) anywhere.avoid.push_back(host);
+    }
+    // A pause of the network must not fill the pool anew: whoever is only late still counts as warm.
+    const auto late = std::count_if(live.doubted.begin(), live.doubted.end(),
+                                    [&](NodeId id) { return state.live.at(id).health != Health::unknown; });
+    const std::size_t warm = wanted.spare.size() + static_cast<std::size_t>(late);
+    const Target target = target_of(state, pool);
+    std::vector<Need> missing(warm < target.idle ? target.idle - warm : 0, anywhere);
+    if (!missing.empty() && !live.standing.empty()) resume_standing(state, live, missing, "continues to keep the pool warm");
+    if (live.paused_until <= state.now) {
+        if (!missing.empty()) make_warm(state, pool, missing.size(), anywhere);
+        if (!wanted.somebody_waits && target.paused > 0) keep_standing(state, pool, target.paused, anywhere);
+    }
+    trim(state, pool, wanted.spare);
 }
 
 }  // namespace
 
+bool avoids(const Need& need, HostId host) {
+    return std::find(need.avoid.begin(), need.avoid.end(), host) != need.avoid.end();
+}
+
+bool can_resume(const State& state, NodeId id) {
+    const NodeRecord& node = state.nodes.at(id);
+    const HostLive& host = state.host_live.at(node.host);
+    return node.state == NodeState::paused && node.proof == Proof::none && !draining(state, node) && host.listed && host.reachable;
+}
+
+bool may_go_elsewhere(const State& state, const NodeRecord& node) {
+    const PoolRecord* pool = state.pools.find(node.flavour);
+    return pool != nullptr && OpenHosts(state, *pool).better_than(node.host);
+}
+
 void plan_pools(State& state) {
     state.pools_dirty = false;
     if (rebuilding(state)) return;
-    for (const auto& [flavour, pool] : state.pools.rows()) plan_pool(state, pool);
+    std::map<std::string, std::string> reasons;
+    for (const auto& [flavour, pool] : state.pools.rows()) reasons[flavour] = state.pool_live[flavour].reason;
+    Claims claims;
+    for (const auto& [flavour, pool] : state.pools.rows()) serve_needs(state, pool, claims);
+    for (const auto& [flavour, pool] : state.pools.rows()) keep_warm(state, pool, claims);
+    const bool changed = std::any_of(reasons.begin(), reasons.end(),
+                                     [&](const auto& before) { return state.pool_live[before.first].reason != before.second; });
+    if (changed) {  // so that people are told
+        for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);
+    }
     state.pools_dirty = false;  // what was just begun is counted already
 }
 

@@ -213,10 +213,12 @@ bool backup_stays(const State& state, NodeId backup, NodeId primary, Separation 
 
 void take_node(State& state, NodeId id, Role role, std::string reason) {
     if (state.nodes.at(id).state == NodeState::serving) return;
+    note_taken(state, id);
     change_node(state, id, [&](NodeRecord& record) {
         record.state = NodeState::serving;
         record.role = role;
         record.reason = std::move(reason);
+        record.receipt.clear();
     });
 }
 

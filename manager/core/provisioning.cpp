@@ -5,15 +5,16 @@ namespace understudy::manager {
 namespace {
 
 constexpr std::uint32_t kRetryDoublings = 4;
+constexpr std::uint32_t kRestDoublings = 4;
 
-void begin(State& state, NodeId id) {
+/// The answer to a deployment is overdue, or it failed a while ago.
+void repeat_deployment(State& state, NodeId id) {
     NodeLive& live = state.live[id];
     if (live.operation) state.operations.erase(live.operation);
-    live.operation = take_operation(state);
-    live.operation_since = state.now;
+    live.operation = {};
+    live.deploying.clear();
     live.retry_at = kNever;
-    state.operations[live.operation] = id;
-    arm_node(state, id);
+    plan_deployment(state, id);
 }
 
 void repeat(State& state, NodeId id) {
@@ -21,17 +22,21 @@ void repeat(State& state, NodeId id) {
         case NodeState::creating: start_create(state, id); break;
         case NodeState::scrubbing: start_scrub(state, id); break;
         case NodeState::condemned: start_destroy(state, id); break;
-        case NodeState::booting:
+        case NodeState::resuming: start_resume(state, id); break;
         case NodeState::idle:
-        case NodeState::serving: break;
+        case NodeState::serving: repeat_deployment(state, id); break;
+        case NodeState::booting:
+        case NodeState::paused: break;
     }
 }
 
-void expect_boot(State& state, NodeId id, const Endpoint& door, const char* reason) {
+void expect_boot(State& state, NodeId id, const Done& done, const char* reason) {
     change_node(state, id, [&](NodeRecord& record) {
         record.state = NodeState::booting;
         record.role = Role::none;
-        record.door = door;
+        record.door = done.door;
+        record.receipt = done.receipt;
+        record.environments.clear();
         record.reason = reason;
         record.proof = Proof::none;
         record.proof_text.clear();
@@ -47,6 +52,7 @@ void expect_boot(State& state, NodeId id, const Endpoint& door, const char* reas
     live.sent_desktops.clear();
     live.attempts = 0;
     live.last_error.clear();
+    live.environments.clear();
     live.given_up = false;
     live.evidence.clear();
     live.evidence_at = live.detected_at = live.proven_at = kNever;
@@ -54,22 +60,113 @@ void expect_boot(State& state, NodeId id, const Endpoint& door, const char* reas
     arm_node(state, id);
 }
 
-void on_success(State& state, NodeId id, const Endpoint& door) {
+void now_stands_still(State& state, NodeId id, const Done& done) {
+    UNDERSTUDY_MARK("provisioning.stands_still");
+    stands_still(state, id);
+    state.live[id].attempts = 0;
+    state.live[id].last_error.clear();
+    change_node(state, id, [&](NodeRecord& record) {
+        record.state = NodeState::paused;
+        record.door = done.door;
+        record.reason = "stands still until it is needed";
+    });
+}
+
+/// Only a receipt makes a used machine a clean one.
+void scrubbed(State& state, NodeId id, const Done& done) {
+    state.live[id].asked_for = kNever;
+    if (!done.receipt.empty() || UNDERSTUDY_PLANTED("receipt_ignored")) {
+        expect_boot(state, id, done, "scrubbed; its agent is expected");
+        return;
+    }
+    UNDERSTUDY_MARK("provisioning.no_receipt");
+    condemn(state, id, "scrubbed without a receipt: nobody verified what is left on it");
+}
+
+/// One more failure of its kind in a row; after several it rests, each time longer. True: a rest begins.
+bool trip(const State& state, Breaker& breaker, std::string why) {
+    ++breaker.failures;
+    breaker.reason = std::move(why);
+    if (breaker.failures < state.settings.create_attempts || breaker.until > state.now) return false;
+    breaker.until = state.now + state.settings.pool_pause * (1 << std::min(breaker.rests, kRestDoublings));
+    ++breaker.rests;
+    return true;
+}
+
+/// The tier of machines that stand still rests; the rest of the pool goes on.
+void standing_failed(State& state, NodeId id, const Error& error) {
+    const NodeRecord& node = state.nodes.at(id);
+    PoolLive& pool = state.pool_live[node.flavour];
+    const bool resumes = node.state == NodeState::resuming;
+    Breaker& breaker = resumes ? pool.resumption : pool.stand_still;
+    if (!trip(state, breaker, error.message)) return;
+    note(state, Note::Weight::notice, {},
+         "pool " + node.flavour + (resumes ? " lets no machine continue for " : " makes no machine stand still for ") +
+             std::to_string(to_ms(breaker.until - state.now) / 1000) + " s: " + breaker.reason);
+}
+
+/// Making it failed for good.
+void creation_given_up(State& state, NodeId id, const Error& error) {
+    UNDERSTUDY_MARK("provisioning.creation_given_up");
+    const std::string& words = error.message;
+    const NodeRecord& node = state.nodes.at(id);
+    if (node.tier == Tier::running) creation_failed(state, id, words);
+    else standing_failed(state, id, error);
+    if (node.tier == Tier::paused && error.code != ErrorCode::refused) ++state.host_live[node.host].creation_failures;
+    const bool forgets = node.tier == Tier::paused && UNDERSTUDY_PLANTED("standing_forgotten");
+    if (forgets || UNDERSTUDY_PLANTED("leak_after_failed_creation")) {
+        erase_node(state, id);
+        return;
+    }
+    condemn(state, id, (node.state == NodeState::resuming ? "could not continue: " : "could not be created: ") + words);
+}
+
+/// A creation failed, certainly, and not for the last time: another host may have better luck.
+bool goes_elsewhere(State& state, NodeId id, const std::string& words) {
+    const NodeRecord& node = state.nodes.at(id);
+    PoolLive& pool = state.pool_live[node.flavour];
+    if (pool.moves >= state.settings.create_attempts) return false;
+    ++state.host_live[node.host].creation_failures;
+    if (!may_go_elsewhere(state, node)) {
+        --state.host_live[node.host].creation_failures;
+        return false;
+    }
+    UNDERSTUDY_MARK("provisioning.goes_elsewhere");
+    ++pool.moves;
+    if (node.tier == Tier::running) pool.reason = words;
+    condemn(state, id, "could not be created: " + words + "; another host is tried");
+    return true;
+}
+
+void on_success(State& state, NodeId id, const Done& done) {
     const NodeRecord& node = state.nodes.at(id);
     switch (node.state) {
         case NodeState::creating:
-            expect_boot(state, id, door, "created; its agent is expected");
+            if (node.tier == Tier::paused) now_stands_still(state, id, done);
+            else expect_boot(state, id, done, "created; its agent is expected");
             break;
-        case NodeState::scrubbing: expect_boot(state, id, door, "scrubbed; its agent is expected"); break;
+        case NodeState::resuming: expect_boot(state, id, done, "continues; its agent is expected"); break;
+        case NodeState::scrubbing: scrubbed(state, id, done); break;
         case NodeState::condemned:
             prove_down(state, id, Proof::destroyed, "the hypervisor confirmed that it does not exist", state.now);
             state.live[id].destroyed = true;
             finish_node(state, id);
             break;
-        case NodeState::booting:
         case NodeState::idle:
-        case NodeState::serving: break;
+        case NodeState::serving: on_deployed(state, id); break;
+        case NodeState::booting:
+        case NodeState::paused: break;
     }
+}
+
+/// Is another try of the same machine pointless? One that was to continue is replaced at once: nobody waits for a
+/// second try while another could be made.
+bool hopeless(const NodeRecord& node, const Error& error, bool gives_up) {
+    if (node.state == NodeState::resuming) {
+        UNDERSTUDY_MARK("provisioning.resume_failed");
+        return true;
+    }
+    return node.state == NodeState::creating && (gives_up || (node.tier == Tier::paused && error.code == ErrorCode::refused));
 }
 
 void on_failure(State& state, NodeId id, const Error& error) {
@@ -89,17 +186,17 @@ void on_failure(State& state, NodeId id, const Error& error) {
         host.last_error = error.message;
         if (node.state == NodeState::condemned) consider_fencing(state, node.host);
     }
-    const bool gives_up = live.attempts >= state.settings.create_attempts;
-    if (gives_up && node.state == NodeState::creating) {
-        UNDERSTUDY_MARK("provisioning.creation_given_up");
-        creation_failed(state, id, error.message);
-        if (UNDERSTUDY_PLANTED("leak_after_failed_creation")) {
-            erase_node(state, id);
-            return;
-        }
-        condemn(state, id, "could not be created: " + error.message);
+    const bool deploys = node.state == NodeState::idle || node.state == NodeState::serving;
+    if (deploys && certain) {
+        on_deploy_failed(state, id, error);
         return;
     }
+    const bool gives_up = live.attempts >= state.settings.create_attempts;
+    if (certain && hopeless(node, error, gives_up)) {
+        creation_given_up(state, id, error);
+        return;
+    }
+    if (certain && node.state == NodeState::creating && goes_elsewhere(state, id, error.message)) return;
     if (gives_up && node.state == NodeState::scrubbing) {
         condemn(state, id, "could not be scrubbed: " + error.message);
         return;
@@ -122,7 +219,7 @@ bool on_orphan_done(State& state, const OperationDone& event) {
 /// Was the node in its present state before the hypervisor was asked?
 bool settled(const State& state, NodeId id, TimePoint asked) {
     const NodeLive& live = state.live.at(id);
-    return !live.operation && live.state_since <= asked;
+    return (!live.operation || !live.deploying.empty()) && live.state_since <= asked;
 }
 
 void destroy_orphan(State& state, HostId host, NodeId instance) {
@@ -136,6 +233,17 @@ void destroy_orphan(State& state, HostId host, NodeId instance) {
 }
 
 }  // namespace
+
+void begin_operation(State& state, NodeId id) {
+    NodeLive& live = state.live[id];
+    if (live.operation) state.operations.erase(live.operation);
+    live.operation = take_operation(state);
+    live.operation_since = state.now;
+    live.retry_at = kNever;
+    live.deploying.clear();
+    state.operations[live.operation] = id;
+    arm_node(state, id);
+}
 
 void creation_failed(State& state, NodeId id, std::string why) {
     const NodeRecord& node = state.nodes.at(id);
@@ -151,20 +259,25 @@ void creation_failed(State& state, NodeId id, std::string why) {
 }
 
 void start_create(State& state, NodeId id) {
-    begin(state, id);
+    begin_operation(state, id);
     const NodeRecord& node = state.nodes.at(id);
     const PoolRecord* pool = state.pools.find(node.flavour);
     act_durable(state, CreateInstance{state.live[id].operation, node.host, id, node.flavour,
-                                      pool == nullptr ? "" : pool->image, node.vcpus, node.memory_mib, node.slots});
+                                      pool == nullptr ? "" : pool->image, node.vcpus, node.memory_mib, node.slots, node.disk_mib, node.tier});
+}
+
+void start_resume(State& state, NodeId id) {
+    begin_operation(state, id);
+    act_durable(state, ResumeInstance{state.live[id].operation, state.nodes.at(id).host, id});
 }
 
 void start_scrub(State& state, NodeId id) {
-    begin(state, id);
+    begin_operation(state, id);
     act_durable(state, ScrubInstance{state.live[id].operation, state.nodes.at(id).host, id});
 }
 
 void start_destroy(State& state, NodeId id) {
-    begin(state, id);
+    begin_operation(state, id);
     act_durable(state, DestroyInstance{state.live[id].operation, state.nodes.at(id).host, id});
 }
 
@@ -194,7 +307,7 @@ void resume_operations(State& state) {
     std::vector<NodeId> unfinished;
     for (const auto& [id, node] : state.nodes.rows()) {
         if (node.state == NodeState::booting) state.live[id].boot_deadline = state.now + state.settings.boot_limit;
-        else if (node.state != NodeState::idle && node.state != NodeState::serving) unfinished.push_back(id);
+        else if (node.state != NodeState::idle && node.state != NodeState::serving && node.state != NodeState::paused) unfinished.push_back(id);
     }
     for (const NodeId id : unfinished) repeat(state, id);
 }
@@ -243,7 +356,7 @@ void on_host_listed(State& state, const HostListed& event) {
         }
         const NodeRecord& node = state.nodes.at(id);
         if (node.kind != NodeKind::instance || running.contains(id) || !settled(state, id, host.list_sent)) continue;
-        if (node.state == NodeState::booting || node.state == NodeState::idle || node.state == NodeState::serving) {
+        if (node.state == NodeState::booting || node.state == NodeState::idle || node.state == NodeState::serving || node.state == NodeState::paused) {
             prove_down(state, id, Proof::instance_ended, "its hypervisor lists it as not running", host.list_sent);
         }
     }

@@ -369,6 +369,7 @@ void adopt_instance(State& state, HostId host, const ListedInstance& instance) {
         record.slots = instance.slots;
         record.vcpus = instance.vcpus;
         record.memory_mib = instance.memory_mib;
+        record.disk_mib = instance.disk_mib;
         record.door = instance.door;
         record.adopted = instance.running;
         record.reason = instance.running ? "found running without a record; its agent is expected" : "found stopped without a record";

@@ -37,6 +37,7 @@ template <class Visit>
 void each_table(auto& state, Visit&& visit) {
     visit(state.hosts);
     visit(state.pools);
+    visit(state.environments);
     visit(state.profiles);
     visit(state.nodes);
     visit(state.terminals);

@@ -24,11 +24,18 @@ enum class SecondAttach : std::uint8_t {
     refuse = 1,     ///< the first place keeps it and is told; the newcomer is told to wait
 };
 
+/// How ready an instance is kept.
+enum class Tier : std::uint8_t {
+    running = 0,  ///< booted, its agent registered
+    paused = 1,   ///< restored from a snapshot of a booted instance, and standing still
+};
+
 enum class NodeKind : std::uint8_t { instance = 0, enrolled = 1 };
 enum class Role : std::uint8_t { none = 0, execution = 1, presentation = 2 };
 
-/// Life of a node. An instance: creating → booting → idle → serving → scrubbing → booting …, and
-/// condemned → (record erased) at the end. An enrolled node: idle → serving → idle.
+/// Life of a node. An instance: creating → booting → idle → serving → scrubbing → booting …, one that is kept
+/// standing still: creating → paused → resuming → booting …; and condemned → (record erased) at the end. An
+/// enrolled node: idle → serving → idle.
 enum class NodeState : std::uint8_t {
     creating = 0,   ///< asked of the hypervisor; may or may not exist
     booting = 1,    ///< exists; its agent has not registered yet
@@ -36,6 +43,14 @@ enum class NodeState : std::uint8_t {
     serving = 3,    ///< has at least one assignment
     scrubbing = 4,  ///< being brought back to the base image's state with a new identity
     condemned = 5,  ///< must not run any more; being destroyed; `reason` is the recorded intent
+    paused = 6,     ///< exists and stands still, restored from a snapshot of a booted instance
+    resuming = 7,   ///< is told to continue with a fresh identity
+};
+
+/// How machines are spread over hosts, and work over machines.
+enum class Policy : std::uint8_t {
+    spread = 0,  ///< least used first: what one failure takes is small
+    pack = 1,    ///< most used first: what is not needed stays empty
 };
 
 /// Evidence that a node (or one session on it) is not running any more. See ARCHITECTURE.md, "Proof".
@@ -67,7 +82,11 @@ struct HostRecord {
     bool maintenance = false;
     bool can_fence = false;
     bool adopts = false;  ///< not listed yet since the records were lost: strangers with our mark there are taken in
-    UNDERSTUDY_FIELDS(HostRecord, id, name, uri, domain, vcpus, memory_mib, maintenance, can_fence, adopts)
+    std::uint64_t disk_mib = 0;       ///< 0: not counted
+    std::string address;              ///< where doors of its instances are reached; empty: 127.0.0.1
+    std::vector<std::string> labels;  ///< what pools may ask for
+    UNDERSTUDY_FIELDS(HostRecord, id, name, uri, domain, vcpus, memory_mib, maintenance, can_fence, disk_mib, address,
+                      labels, adopts)
 };
 
 /// A pool of interchangeable instances; its name is the flavour's.
@@ -80,7 +99,23 @@ struct PoolRecord {
     std::uint32_t min_idle = 0;
     std::uint32_t max_idle = 4;
     std::uint32_t max_total = 64;
-    UNDERSTUDY_FIELDS(PoolRecord, flavour, image, vcpus, memory_mib, slots, min_idle, max_idle, max_total)
+    std::uint64_t disk_mib = 0;       ///< of an instance; 0: as large as the image
+    std::string environment;          ///< deployed before anybody asks; empty: none
+    std::uint32_t min_paused = 0;     ///< kept standing still
+    std::uint32_t max_paused = 0;
+    bool follow_demand = false;       ///< targets rise above the minima with demand (demand.hpp)
+    Policy policy = Policy::spread;
+    std::vector<std::string> labels;  ///< a host must have all of them
+    UNDERSTUDY_FIELDS(PoolRecord, flavour, image, vcpus, memory_mib, slots, min_idle, max_idle, max_total, disk_mib,
+                      environment, min_paused, max_paused, follow_demand, policy, labels)
+};
+
+/// A bundle that turns a machine into one that can run an application. Its content is known by its digest.
+struct EnvironmentRecord {
+    std::string name;
+    std::string digest;  ///< "sha256:…" of the bundle
+    std::uint64_t bytes = 0;
+    UNDERSTUDY_FIELDS(EnvironmentRecord, name, digest, bytes)
 };
 
 struct ProfileApplication {
@@ -123,8 +158,13 @@ struct NodeRecord {
     std::int64_t proof_wall_ms = 0;
     std::string reason;  ///< of the last decision about it
     bool adopted = false;  ///< found running after the records were lost; its agent has not said yet what it holds
+    std::uint64_t disk_mib = 0;
+    Tier tier = Tier::running;  ///< what it was made as
+    std::string receipt;        ///< of its last scrub; void as soon as it is used again
+    std::vector<std::string> environments;  ///< digests of bundles deployed since it was made or scrubbed
     UNDERSTUDY_FIELDS(NodeRecord, id, kind, host, name, flavour, state, role, slots, vcpus, memory_mib, door,
-                      draining, proof, proof_text, proof_wall_ms, reason, adopted)
+                      draining, proof, proof_text, proof_wall_ms, reason, disk_mib, tier, receipt, environments,
+                      adopted)
 };
 
 enum class TerminalState : std::uint8_t {

@@ -85,14 +85,22 @@ class World {
         else if (const auto* desktop = std::get_if<AssignDesktop>(&send.message)) obey(send.to, *desktop);
     }
 
-    void does(const CreateInstance& create) { boot(create.operation, create.host, create.instance, create.slots); }
+    void does(const CreateInstance& create) {
+        if (create.tier == Tier::paused && create.host != gone_) tell(OperationDone{create.operation, Done{{"rehearsed", 1}, {}}});
+        else boot(create.operation, create.host, create.instance, create.slots);
+    }
+    void does(const ResumeInstance& resume) { boot(resume.operation, resume.host, resume.instance, 0); }
     void does(const ScrubInstance& scrub) { boot(scrub.operation, scrub.host, scrub.instance, 0); }
 
-    void does(const DestroyInstance& destroy) {
-        if (destroy.host != gone_) tell(OperationDone{destroy.operation, Endpoint{}});
+    void does(const DeployEnvironment& deploy) {
+        if (deploy.host != gone_) tell(OperationDone{deploy.operation, Done{}});
     }
 
-    void does(const FenceHost& fence) { tell(OperationDone{fence.operation, Endpoint{}}); }
+    void does(const DestroyInstance& destroy) {
+        if (destroy.host != gone_) tell(OperationDone{destroy.operation, Done{}});
+    }
+
+    void does(const FenceHost& fence) { tell(OperationDone{fence.operation, Done{}}); }
 
     [[nodiscard]] bool alive(NodeId id) const {
         const NodeRecord* node = core_.state().nodes.find(id);
@@ -104,7 +112,7 @@ class World {
             tell(OperationDone{operation, failure(ErrorCode::unavailable, "the host is gone")});
             return;
         }
-        tell(OperationDone{operation, Endpoint{"rehearsed", 1}});
+        tell(OperationDone{operation, Done{{"rehearsed", 1}, "rehearsed"}});
         Hello hello;
         hello.node = id;
         hello.incarnation = ++number_;

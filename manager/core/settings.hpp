@@ -28,6 +28,7 @@ struct Settings {
     Duration pool_pause = 30000ms;      ///< a pool whose creations keep failing rests so long
     std::uint32_t parallel_creations = 2;  ///< per host
     Duration inventory_interval = 30000ms;  ///< hypervisors are asked what exists
+    Duration demand_window = 600s;      ///< how far back a pool looks to see how many machines are asked for
     std::uint32_t gate_permille = 400;  ///< more than this share of nodes silent inside gate_window: the manager suspects itself
     std::uint32_t gate_minimum = 5;     ///< but never for fewer nodes than this
     Duration gate_window = 10000ms;

@@ -81,9 +81,11 @@ struct NodeLive {
     std::uint32_t attempts = 0;     ///< failed tries of the present operation
     TimePoint retry_at = kNever;
     TimePoint boot_deadline = kNever;
-    TimePoint asked_for = kNever;   ///< being made since
     TimePoint state_since;          ///< last change of the record's state
     std::string last_error;         ///< of its hypervisor operation, in the hypervisor's words
+    TimePoint asked_for = kNever;   ///< when it was asked for (made, or told to continue); until it registers
+    std::set<std::string> environments;  ///< digests that its hypervisor confirmed to this manager
+    std::string deploying;          ///< digest of the bundle that is being deployed
 };
 
 /// Who uses a node: derived from session and terminal records.
@@ -132,19 +134,44 @@ struct SessionLive {
     std::set<NodeId> holders;          ///< as in TerminalLive
     std::set<NodeId> failed_on;
     TimePoint failed_until;
+    TimePoint deploy_again = kNever;   ///< its environment could not be deployed: no other try before this
+    std::uint32_t deploy_failures = 0;  ///< in a row
+    std::string deploy_failure;        ///< in the hypervisor's words
     bool move_wanted = false;
+};
+
+/// How long it usually takes to get a machine, from asking to its registration; zero: not seen yet.
+struct UsualTimes {
+    Duration made{0};      ///< created, and booted
+    Duration standing{0};  ///< created, until it stands still
+    Duration resumed{0};   ///< told to continue
+};
+
+/// Consecutive failures of one kind of work, and the rest that follows.
+struct Breaker {
+    std::uint32_t failures = 0;  ///< in a row
+    std::uint32_t rests = 0;     ///< in a row
+    TimePoint until;             ///< in the past: it does not rest
+    std::string reason;          ///< in the hypervisor's words
 };
 
 struct PoolLive {
     std::set<NodeId> idle;             ///< registered, clean, healthy, not draining
-    std::set<NodeId> coming;           ///< creating, booting or scrubbing
+    std::set<NodeId> coming;           ///< creating to run, resuming, booting or scrubbing
+    std::set<NodeId> standing;         ///< standing still
+    std::set<NodeId> standing_soon;    ///< being made to stand still
     std::set<NodeId> doubted;          ///< idle, and not heard of lately; nobody has given them up
     std::set<NodeId> leaving;          ///< being destroyed
     std::uint32_t total = 0;           ///< everything that exists or may exist
     std::uint32_t failures = 0;        ///< creations given up in a row
     TimePoint paused_until;            ///< in the past: not paused
     std::string reason;                ///< last failure in the hypervisor's words, or why nothing can be made
-    Duration making{0};                ///< smoothed: from asking for a machine until it registers; 0: not seen yet
+    std::uint32_t moves = 0;           ///< creations that were given to another host, in a row
+    Breaker stand_still;               ///< making machines that stand still
+    Breaker resumption;                ///< letting them continue
+    std::map<HostId, std::uint32_t> serving_on;  ///< its machines in use, per host
+    std::deque<TimePoint> taken;       ///< when machines were taken from it, inside the demand window
+    UsualTimes usual;
 };
 
 struct HostLive {
@@ -157,6 +184,7 @@ struct HostLive {
     std::uint32_t creating = 0;        ///< creations under way
     std::uint64_t vcpus_used = 0;
     std::uint64_t memory_used_mib = 0;
+    std::uint64_t disk_used_mib = 0;
     std::set<NodeId> nodes;
     OperationId fence;                 ///< under way
     TimePoint fence_since;
@@ -212,6 +240,7 @@ struct State {
     Single<ManagerRecord> manager{"manager"};
     Table<HostId, HostRecord> hosts{"host"};
     NamedTable<PoolRecord> pools{"pool"};
+    NamedTable<EnvironmentRecord> environments{"environment"};
     NamedTable<ProfileRecord> profiles{"profile"};
     Table<NodeId, NodeRecord> nodes{"node"};
     Table<TerminalId, TerminalRecord> terminals{"terminal"};
@@ -240,6 +269,7 @@ struct State {
     std::unordered_map<ClientId, TerminalId> clients;
     std::map<std::pair<ClientId, std::uint64_t>, AdminReply> answered;  ///< bounded; repeats are answered like the first
     std::deque<std::pair<ClientId, std::uint64_t>> answered_order;
+    std::optional<std::set<std::string>> images;  ///< of guests, as far as somebody told
     GateState gate;
     RebuildState rebuild;
     Oddities oddities;

@@ -56,6 +56,12 @@ struct AccelerationKnown {
     std::string reason;        ///< for people: how it is known
 };
 
+/// Whether somebody answers at the URI of a host that somebody wants to define.
+struct HostProbed {
+    std::uint64_t token = 0;
+    Result<> answer;
+};
+
 /// A line for the log that concerns no decision.
 struct Remark {
     bool alarm = false;
@@ -63,7 +69,7 @@ struct Remark {
 };
 
 using Arrival = std::variant<CommitAnswer, HeadAnswer, OperationDone, HostListed, IdentityIssued, IdentityRevoked,
-                             ProcessStarted, ProcessForgotten, InstanceStopped, AccelerationKnown, Remark>;
+                             ProcessStarted, ProcessForgotten, InstanceStopped, AccelerationKnown, HostProbed, Remark>;
 
 /// Takes an arrival; callable from any thread, never blocks for long.
 using ArrivalSink = std::function<void(Arrival)>;

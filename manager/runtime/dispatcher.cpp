@@ -130,6 +130,8 @@ std::optional<Dispatcher::Subject> Dispatcher::subject_of(const Action& action) 
     }
     // What is to become of an instance is said by the newest operation on it alone.
     if (const auto* create = std::get_if<CreateInstance>(&action)) return Subject{create->instance.value, 8, create->host.value};
+    if (const auto* resume = std::get_if<ResumeInstance>(&action)) return Subject{resume->instance.value, 8, resume->host.value};
+    if (const auto* deploy = std::get_if<DeployEnvironment>(&action)) return Subject{deploy->instance.value, 8, deploy->host.value};
     if (const auto* scrub = std::get_if<ScrubInstance>(&action)) return Subject{scrub->instance.value, 8, scrub->host.value};
     if (const auto* destroy = std::get_if<DestroyInstance>(&action)) return Subject{destroy->instance.value, 8, destroy->host.value};
     if (const auto* fence = std::get_if<FenceHost>(&action)) return Subject{fence->host.value, 9, 0};
@@ -293,8 +295,12 @@ void Dispatcher::carry_out(Action& action) {
                 outlet_.send_to_client(wanted.to, wanted.message);
             } else if constexpr (std::is_same_v<Wanted, CreateInstance>) {
                 outlet_.create(wanted);
+            } else if constexpr (std::is_same_v<Wanted, ResumeInstance>) {
+                outlet_.resume(wanted);
             } else if constexpr (std::is_same_v<Wanted, ScrubInstance>) {
                 outlet_.scrub(wanted);
+            } else if constexpr (std::is_same_v<Wanted, DeployEnvironment>) {
+                outlet_.deploy(wanted);
             } else if constexpr (std::is_same_v<Wanted, DestroyInstance>) {
                 outlet_.destroy(wanted);
             } else if constexpr (std::is_same_v<Wanted, ListInstances>) {

@@ -18,6 +18,7 @@ constexpr Duration kBreathInterval{1'000'000};  ///< when nothing but heartbeats
 constexpr int kPushShare = 20;             ///< making views takes at most this part of the time
 constexpr Duration kWatchFor{90'000'000};  ///< a watcher repeats itself every 30 s
 constexpr Duration kReapInterval{500'000};
+constexpr std::size_t kMostProbes = 16;
 constexpr std::size_t kMostWatchers = 256;
 
 std::int64_t microseconds(clockid_t clock) {
@@ -77,6 +78,7 @@ void Loop::start(const std::vector<Wish>& wishes) {
     parts_.peers.set_incarnation(core_.state().manager.get().incarnation);
     parts_.log(LogWeight::notice, "incarnation " + std::to_string(core_.state().manager.get().incarnation) + " begins");
     take_step(now, std::move(step));
+    if (!options_.images.empty()) tell(ImagesKnown{options_.images});
     for (const Wish& wish : wishes) tell(Intent{{}, 0, "configuration", wish});
     bind_enrolled();
 }
@@ -193,6 +195,8 @@ void Loop::take_letter(Arrival& arrival) {
         parts_.log(LogWeight::notice, "host " + known->host + " runs instances with " + known->acceleration + ": " + known->reason);
         extras_.acceleration[known->host] = known->acceleration;
         extras_.acceleration_reason[known->host] = known->reason;
+    } else if (auto* probed = std::get_if<HostProbed>(&arrival)) {
+        take_probe(*probed);
     } else if (auto* remark = std::get_if<Remark>(&arrival)) {
         parts_.log(remark->alarm ? LogWeight::alarm : LogWeight::warning, remark->text);
     }
@@ -279,7 +283,8 @@ void Loop::take_admin(ClientId client, const AdminRequest& request) {
     }
     if (const auto* intent = std::get_if<Intent>(&*order)) {
         note_change();
-        tell(*intent);
+        if (std::holds_alternative<DefineHost>(intent->wish)) ask_host(*intent);
+        else tell(*intent);
     } else if (const auto* incident = std::get_if<AskIncident>(&*order)) {
         std::string json = incident_json(core_.state(), incident->id);
         if (json.empty()) {
@@ -307,6 +312,35 @@ void Loop::answer_rehearsal(ClientId client, const AdminRequest& request, const 
     }
     reply.json = rehearsals_.wish(core_, wish, title, reply.code, reply.text);
     parts_.peers.send(client, reply);
+}
+
+/// A host that nobody answers at is not defined. What is wrong without asking the core says first.
+void Loop::ask_host(const Intent& intent) {
+    const HostRecord& host = std::get<DefineHost>(intent.wish).host;
+    const bool asked = std::any_of(probing_.begin(), probing_.end(), [&](const auto& entry) {
+        return entry.second.client == intent.client && entry.second.request == intent.request;
+    });
+    if (asked) return;
+    if (core_.state().host_names.contains(host.name)) return tell(intent);
+    if (probing_.size() >= kMostProbes) {
+        parts_.peers.send(intent.client, AdminReply{intent.request, static_cast<std::uint32_t>(ErrorCode::limit),
+                                                    "too many hosts are being asked at the moment; try again", {}});
+        return;
+    }
+    const std::uint64_t token = next_probe_++;
+    probing_.emplace(token, intent);
+    parts_.hypervisors.probe(host, token);
+}
+
+void Loop::take_probe(const HostProbed& probed) {
+    const auto found = probing_.find(probed.token);
+    if (found == probing_.end()) return;
+    const Intent intent = std::move(found->second);
+    probing_.erase(found);
+    if (probed.answer) return tell(intent);
+    const HostRecord& host = std::get<DefineHost>(intent.wish).host;
+    parts_.peers.send(intent.client, AdminReply{intent.request, static_cast<std::uint32_t>(probed.answer.error().code),
+                                                "host " + host.name + " is not defined: nobody answers at " + host.uri + ": " + probed.answer.error().message, {}});
 }
 
 // ---- views

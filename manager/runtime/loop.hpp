@@ -38,6 +38,7 @@ struct LoopOptions {
     std::string version;
     DispatcherSettings dispatcher;
     std::uint64_t writer = 1;                 ///< random per start
+    std::vector<std::string> images;          ///< guest images there are; empty: not known
     std::vector<std::string> alarms;          ///< from before the loop: a store that was set aside
     /// Keys of machines enrolled by hand; admitted as soon as the core has an id for them.
     std::vector<std::pair<std::string, PeerIdentity>> enrolled;
@@ -83,6 +84,8 @@ class Loop {
     void take_peer_event(PeerEvent& event);
     void take_client(const ClientMessage& said);
     void take_admin(ClientId client, const AdminRequest& request);
+    void ask_host(const Intent& intent);
+    void take_probe(const HostProbed& probed);
     void answer_view(ClientId client, std::uint64_t request);
     void answer_rehearsal(ClientId client, const AdminRequest& request, const Wish& wish);
     void note_change();
@@ -111,6 +114,8 @@ class Loop {
     TimePoint next_push_{};
     TimePoint next_reap_{};
     std::map<ClientId, Watcher> watchers_;
+    std::map<std::uint64_t, Intent> probing_;  ///< hosts that a person wants, while it is found out whether they answer
+    std::uint64_t next_probe_ = 1;
 };
 
 }  // namespace understudy::manager

@@ -47,20 +47,33 @@ void Outlet::send_to_client(ClientId to, const Message& message) {
 std::string Outlet::name_host(HostId id) {
     const HostRecord* host = core_.state().hosts.find(id);
     if (host == nullptr) return "?";
-    hypervisors_.name_host(id, host->name);
+    hypervisors_.know_host(*host);
     return host->name;
 }
 
 void Outlet::create(const CreateInstance& action) {
     const std::string host = name_host(action.host);
-    log_(LogWeight::info, "creating instance " + to_string(action.instance) + " (" + action.flavour + ") on host " + host);
+    log_(LogWeight::info, "creating instance " + to_string(action.instance) + " (" + action.flavour +
+                              (action.tier == Tier::paused ? ", standing still" : "") + ") on host " + host);
     hypervisors_.create(action);
+}
+
+void Outlet::resume(const ResumeInstance& action) {
+    const std::string host = name_host(action.host);
+    log_(LogWeight::info, "letting instance " + to_string(action.instance) + " on host " + host + " continue");
+    hypervisors_.resume(action);
 }
 
 void Outlet::scrub(const ScrubInstance& action) {
     const std::string host = name_host(action.host);
     log_(LogWeight::info, "scrubbing instance " + to_string(action.instance) + " on host " + host);
     hypervisors_.scrub(action);
+}
+
+void Outlet::deploy(const DeployEnvironment& action) {
+    const std::string host = name_host(action.host);
+    log_(LogWeight::info, "deploying environment " + action.environment + " on instance " + to_string(action.instance) + ", host " + host);
+    hypervisors_.deploy(action);
 }
 
 void Outlet::destroy(const DestroyInstance& action) {

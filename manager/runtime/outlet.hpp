@@ -19,7 +19,9 @@ class Outlet : public OutletPort {
     void send_to_node(NodeId to, const Message& message) override;
     void send_to_client(ClientId to, const Message& message) override;
     void create(const CreateInstance& action) override;
+    void resume(const ResumeInstance& action) override;
     void scrub(const ScrubInstance& action) override;
+    void deploy(const DeployEnvironment& action) override;
     void destroy(const DestroyInstance& action) override;
     void list(const ListInstances& action) override;
     void fence(const FenceHost& action) override;

@@ -86,7 +86,9 @@ class OutletPort {
     virtual void send_to_node(NodeId to, const Message& message) = 0;
     virtual void send_to_client(ClientId to, const Message& message) = 0;
     virtual void create(const CreateInstance& action) = 0;
+    virtual void resume(const ResumeInstance& action) = 0;
     virtual void scrub(const ScrubInstance& action) = 0;
+    virtual void deploy(const DeployEnvironment& action) = 0;
     virtual void destroy(const DestroyInstance& action) = 0;
     virtual void list(const ListInstances& action) = 0;
     virtual void fence(const FenceHost& action) = 0;

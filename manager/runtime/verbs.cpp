@@ -6,6 +6,8 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <sstream>
+#include <tuple>
 
 namespace understudy::manager {
 namespace {
@@ -44,6 +46,13 @@ class Arguments {
             complain(key + " must be a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest));
         }
         return number;
+    }
+
+    /// One of two words; true: the second.
+    bool choice(const std::string& key, const std::string& first, const std::string& second) {
+        const std::string value = text(key);
+        if (value != first && value != second) complain(key + " must be " + first + " or " + second);
+        return value == second;
     }
 
     template <class IdType>
@@ -101,16 +110,63 @@ Wish read_maintenance(Arguments& arguments, const State&) {
     return SetMaintenance{arguments.text("host"), value == "on"};
 }
 
+/// "a,b": none when it is absent or empty.
+std::vector<std::string> read_list(Arguments& arguments, const std::string& key) {
+    std::vector<std::string> words;
+    std::istringstream text(arguments.optional_text(key));
+    for (std::string word; std::getline(text, word, ',');) words.push_back(word);
+    return words;
+}
+
+/// How large a pool is, and how it is kept: what may change while it is in use.
+void read_limits(Arguments& arguments, PoolRecord& pool) {
+    for (const auto& [key, limit] : {std::pair{"min_idle", &pool.min_idle}, std::pair{"max_idle", &pool.max_idle},
+                                     std::pair{"max_total", &pool.max_total}, std::pair{"min_paused", &pool.min_paused},
+                                     std::pair{"max_paused", &pool.max_paused}}) {
+        if (arguments.has(key)) *limit = static_cast<std::uint32_t>(arguments.number(key, 0, 100000));
+    }
+    if (arguments.has("follow_demand")) pool.follow_demand = arguments.choice("follow_demand", "off", "on");
+    if (arguments.has("policy")) pool.policy = arguments.choice("policy", "spread", "pack") ? Policy::pack : Policy::spread;
+}
+
 Wish read_pool(Arguments& arguments, const State& state) {
     const std::string flavour = arguments.text("flavour");
     const PoolRecord* known = state.pools.find(flavour);
     PoolRecord pool = known == nullptr ? PoolRecord{} : *known;
-    if (known == nullptr) arguments.complain("there is no pool of flavour \"" + flavour + "\"");
-    for (const auto& [key, limit] : {std::pair{"min_idle", &pool.min_idle}, std::pair{"max_idle", &pool.max_idle},
-                                     std::pair{"max_total", &pool.max_total}}) {
-        if (arguments.has(key)) *limit = static_cast<std::uint32_t>(arguments.number(key, 0, 100000));
-    }
+    if (known == nullptr) arguments.complain("there is no pool of flavour \"" + flavour + "\"; define-pool makes one");
+    read_limits(arguments, pool);
     return DefinePool{pool};
+}
+
+Wish read_define_pool(Arguments& arguments, const State& state) {
+    PoolRecord pool;
+    pool.flavour = arguments.text("flavour");
+    if (state.pools.find(pool.flavour) != nullptr) {
+        arguments.complain("there is a pool of flavour \"" + pool.flavour + "\" already; pool changes its limits");
+    }
+    pool.image = arguments.has("image") ? arguments.text("image") : "base";
+    for (const auto& [key, value, highest] : {std::tuple{"vcpus", &pool.vcpus, 256u}, std::tuple{"memory_mib", &pool.memory_mib, 1u << 24},
+                                              std::tuple{"slots", &pool.slots, 64u}}) {
+        if (arguments.has(key)) *value = static_cast<std::uint32_t>(arguments.number(key, 1, highest));
+    }
+    if (arguments.has("disk_mib")) pool.disk_mib = arguments.number("disk_mib", 0, 1u << 24);
+    pool.environment = arguments.optional_text("environment");
+    pool.labels = read_list(arguments, "labels");
+    read_limits(arguments, pool);
+    return DefinePool{pool};
+}
+
+Wish read_define_host(Arguments& arguments, const State&) {
+    HostRecord host;
+    host.name = arguments.text("name");
+    host.uri = arguments.text("uri");
+    host.domain = arguments.optional_text("domain");
+    host.vcpus = static_cast<std::uint32_t>(arguments.number("vcpus", 1, 65536));
+    host.memory_mib = static_cast<std::uint32_t>(arguments.number("memory_mib", 64, 1u << 30));
+    if (arguments.has("disk_mib")) host.disk_mib = arguments.number("disk_mib", 0, 1ull << 40);
+    host.address = arguments.optional_text("address");
+    host.labels = read_list(arguments, "labels");
+    return DefineHost{host};
 }
 
 const std::map<std::string, Reader>& acts() {
@@ -121,6 +177,10 @@ const std::map<std::string, Reader>& acts() {
         {"undrain", [](Arguments& a, const State&) { return read_drain(a, false); }},
         {"release", [](Arguments& a, const State&) -> Wish { return ReleaseTerminal{a.text("terminal")}; }},
         {"pool", read_pool},
+        {"define-pool", read_define_pool},
+        {"remove-pool", [](Arguments& a, const State&) -> Wish { return RemovePool{a.text("flavour")}; }},
+        {"define-host", read_define_host},
+        {"remove-host", [](Arguments& a, const State&) -> Wish { return RemoveHost{a.text("name")}; }},
         {"override-gate", [](Arguments&, const State&) -> Wish { return OverrideGate{}; }},
         {"define-terminal",
          [](Arguments& a, const State&) -> Wish { return DefineTerminal{a.text("name"), a.text("profile")}; }},

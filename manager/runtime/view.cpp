@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "manager/core/demand.hpp"
+#include "manager/core/open_hosts.hpp"
 #include "protocol/limits.hpp"
 
 namespace understudy::manager {
@@ -14,6 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Room for the rest of the message around the text.
+constexpr std::size_t kHostsShown = 12;  ///< per pool
 constexpr std::size_t kMostBytes = limits::kStringBytes - 4096;
 
 const char* word(Health health) {
@@ -67,6 +70,8 @@ class Viewer {
         for (const auto& [id, session] : state_.sessions.rows()) view["sessions"].push_back(session_json(id, session));
         view["pools"] = Json::array();
         for (const auto& [name, pool] : state_.pools.rows()) view["pools"].push_back(pool_json(pool));
+        view["environments"] = Json::array();
+        for (const auto& [name, environment] : state_.environments.rows()) view["environments"].push_back(environment_json(environment));
         view["incidents"] = Json::array();
         const auto& rows = state_.incidents.rows();
         for (auto row = rows.rbegin(); row != rows.rend() && view["incidents"].size() < incidents; ++row) {
@@ -138,8 +143,10 @@ class Viewer {
         return {{"id", id.value}, {"name", host.name}, {"uri", host.uri}, {"domain", host.domain},
                 {"state", host.maintenance ? "maintenance" : (reachable ? "active" : "unreachable")},
                 {"reason", live == nullptr || reachable ? std::string() : live->last_error},
-                {"capacity", {{"vcpus", host.vcpus}, {"memory_mib", host.memory_mib}}},
-                {"used", {{"vcpus", live == nullptr ? 0 : live->vcpus_used}, {"memory_mib", live == nullptr ? 0 : live->memory_used_mib}}},
+                {"labels", host.labels},
+                {"capacity", {{"vcpus", host.vcpus}, {"memory_mib", host.memory_mib}, {"disk_mib", host.disk_mib}}},
+                {"used", {{"vcpus", live == nullptr ? 0 : live->vcpus_used}, {"memory_mib", live == nullptr ? 0 : live->memory_used_mib},
+                          {"disk_mib", live == nullptr ? 0 : live->disk_used_mib}}},
                 {"acceleration", acceleration == extras_.acceleration.end() ? "unproven" : acceleration->second},
                 {"acceleration_reason", reason == extras_.acceleration_reason.end() ? "" : reason->second},
                 {"can_fence", host.can_fence},
@@ -161,6 +168,8 @@ class Viewer {
             case NodeState::idle: return "idle";
             case NodeState::serving: return deploying(live) ? "deploying" : "serving";
             case NodeState::scrubbing: return "scrubbing";
+            case NodeState::paused: return "paused";
+            case NodeState::resuming: return "resuming";
             case NodeState::condemned: return live != nullptr && !live->last_error.empty() ? "failed" : "destroying";
         }
         return "?";
@@ -196,6 +205,9 @@ class Viewer {
             view["can_checkpoint"] = live->can_checkpoint;
             view["checkpoint_reason"] = live->checkpoint_reason;
         }
+        view["tier"] = node.tier == Tier::paused ? "paused" : "running";
+        view["receipt"] = node.receipt;
+        view["environments"] = environments_of(node);
         view["error"] = live == nullptr ? std::string() : live->last_error;
         if (node.proof == Proof::none) {
             view["proof"] = nullptr;
@@ -203,6 +215,17 @@ class Viewer {
             view["proof"] = {{"kind", word(node.proof)}, {"text", node.proof_text}, {"wall_ms", node.proof_wall_ms}};
         }
         return view;
+    }
+
+    /// By name where the content is that of a defined one, else by digest.
+    Json environments_of(const NodeRecord& node) const {
+        Json names = Json::array();
+        for (const std::string& digest : node.environments) {
+            const auto known = std::find_if(state_.environments.rows().begin(), state_.environments.rows().end(),
+                                            [&](const auto& row) { return row.second.digest == digest; });
+            names.push_back(known == state_.environments.rows().end() ? digest : known->first);
+        }
+        return names;
     }
 
     const DesktopStatus* desktop_status(NodeId node, TerminalId terminal) const {
@@ -301,13 +324,30 @@ class Viewer {
         const PoolLive empty;
         const PoolLive& live = found == state_.pool_live.end() ? empty : found->second;
         std::size_t serving = 0;
-        for (const auto& [id, node] : state_.nodes.rows()) {
-            if (node.flavour == pool.flavour && node.state == NodeState::serving) ++serving;
+        for (const auto& [host, machines] : live.serving_on) serving += machines;
+        const Target target = target_of(state_, pool);
+        Json view{{"flavour", pool.flavour}, {"image", pool.image}, {"environment", pool.environment}, {"vcpus", pool.vcpus},
+                  {"memory_mib", pool.memory_mib}, {"disk_mib", pool.disk_mib}, {"slots", pool.slots}, {"labels", pool.labels},
+                  {"policy", pool.policy == Policy::pack ? "pack" : "spread"},
+                  {"idle", live.idle.size()}, {"serving", serving}, {"creating", live.coming.size()},
+                  {"standing", live.standing.size()}, {"standing_soon", live.standing_soon.size()}, {"total", live.total},
+                  {"min_idle", pool.min_idle}, {"max_idle", pool.max_idle}, {"max_total", pool.max_total},
+                  {"min_paused", pool.min_paused}, {"max_paused", pool.max_paused}, {"follow_demand", pool.follow_demand},
+                  {"making_ms", to_ms(live.usual.made)}, {"paused", live.paused_until > state_.now}, {"reason", live.reason},
+                  {"standing_reason", live.stand_still.until > state_.now ? live.stand_still.reason : std::string()}};
+        view["target"] = {{"idle", target.idle}, {"paused", target.paused}, {"taken", target.taken},
+                          {"ready_ms", to_ms(target.ready_after)}, {"host_loss", target.host_loss},
+                          {"why", explain(state_, pool, target)}};
+        view["hosts"] = Json::array();  // where the next one would be made, best first
+        for (const ConsideredHost& host : OpenHosts(state_, pool).considered()) {
+            if (view["hosts"].size() >= kHostsShown) break;
+            view["hosts"].push_back({{"host", host_name(host.host)}, {"open", host.open}, {"verdict", host.verdict}});
         }
-        return {{"flavour", pool.flavour}, {"image", pool.image}, {"vcpus", pool.vcpus}, {"memory_mib", pool.memory_mib},
-                {"slots", pool.slots}, {"idle", live.idle.size()}, {"serving", serving}, {"creating", live.coming.size()},
-                {"total", live.total}, {"min_idle", pool.min_idle}, {"max_idle", pool.max_idle}, {"max_total", pool.max_total},
-                {"making_ms", to_ms(live.making)}, {"paused", live.paused_until > state_.now}, {"reason", live.reason}};
+        return view;
+    }
+
+    static Json environment_json(const EnvironmentRecord& environment) {
+        return {{"name", environment.name}, {"digest", environment.digest}, {"bytes", environment.bytes}};
     }
 
     const State& state_;

@@ -93,6 +93,16 @@ TEST_CASE("configuration: a complaint names file, line, option and what is allow
     check("key = \"a#", "key = \"\\u00e4#", "[[peer]] key", "Z85");
     check("[45000, 45010]", "[45010, 45000]", "/etc/u/m.toml:9: [instances] door_ports", "first and the last");
     check("role = \"terminal\"", "role = \"king\"", "/etc/u/m.toml:30: [[peer]] role", "operator, terminal, gateway, agent");
+    check("min_idle = 2", "min_paused = 3\nmax_paused = 2", "/etc/u/m.toml:14: [[pool]] min_paused", "not be more than max_paused");
+    check("min_idle = 2", "min_idle = 3\nmin_paused = 3\nmax_total = 5", "[[pool]] min_paused", "together");
+    check("min_idle = 2", "vcpus = 8", "/etc/u/m.toml:13: [[pool]] flavour fits on no [[host]]", "alpha has 4 vCPUs, one instance takes 8");
+    check("min_idle = 2", "labels = [\"gpu\"]", "[[pool]] flavour fits on no [[host]]", "alpha has no label \"gpu\"");
+    check("min_idle = 2", "policy = \"pile\"", "/etc/u/m.toml:15: [[pool]] policy", "spread, pack");
+    check("min_idle = 2", "environment = \"games\"", "/etc/u/m.toml:15: [[pool]] environment", "names no [[environment]]");
+    check("protection = \"restart\"", "environment = \"games\"", "[[profile.application]] environment", "names no [[environment]]");
+    check("vcpus = 4", "uri = \"alpha.example\"\nvcpus = 4", "/etc/u/m.toml:12: [[host]] uri", "qemu:///system");
+    check("vcpus = 4", "labels = [\"two words\"]\nvcpus = 4", "[[host]] labels", "without blanks");
+    check("[[pool]]", "[[environment]]\nname = \"a\"\nfile = \"/nowhere/a.img\"\n[[pool]]", "[[environment]] file", "No such file");
     check("[manager]", "[manager", "/etc/u/m.toml:1", "column");
 }
 
@@ -114,6 +124,24 @@ TEST_CASE("configuration: the sample is valid, and so is every default it shows"
         INFO((configuration ? std::string() : configuration.error().message));
         CHECK(configuration);
     }
+}
+
+TEST_CASE("configuration: images are looked for where the file says, environments are files that are there") {
+    const TemporaryDirectory parent;
+    REQUIRE(write_file(parent / "office.img", "bundle"));
+    std::filesystem::create_directory(parent / "image");
+    REQUIRE(write_file(parent / "image/base.img", "disk"));
+    std::string text = changed("[[pool]]\n", "[[environment]]\nname = \"office\"\nfile = \"office.img\"\n[[pool]]\nenvironment = \"office\"\n");
+    const auto good = parse_configuration(text, parent / "m.toml");
+    INFO((good ? std::string() : good.error().message));
+    REQUIRE(good);
+    CHECK(good->environments.at(0).file == parent / "office.img");
+    CHECK(good->environments.at(0).record.bytes == 6);
+    CHECK(good->pools.at(0).environment == "office");
+    text.replace(text.find("environment = "), 0, "image = \"windows\"\n");
+    const auto bad = parse_configuration(text, parent / "m.toml");
+    REQUIRE_FALSE(bad);
+    CHECK_THAT(bad.error().message, Catch::Contains("[[pool]] image names no guest image") && Catch::Contains("windows.img"));
 }
 
 TEST_CASE("configuration: every complaint is listed, not only the first") {

@@ -79,7 +79,7 @@ class FixedSealer : public SealerPort {
 
 struct Manager {
     explicit Manager(std::uint32_t min_idle = 1) {
-        wishes.emplace_back(DefineHost{{HostId(), "alpha", "memory", "alpha", 8, 8192, false, false}});
+        wishes.emplace_back(DefineHost{{HostId(), "alpha", "memory:///", "alpha", 8, 8192, false, false, false, 0, {}, {}}});
         PoolRecord pool;
         pool.flavour = "small";
         pool.image = "base";
@@ -131,6 +131,7 @@ struct Manager {
     ScriptedPeers peers;
     FixedSealer sealer;
     MemoryHypervisor hypervisor{sink};
+    MemoryHypervisor second{sink};  ///< behind hosts that are defined later
     StoreWorker store{std::make_unique<FaultyStore>(broken), sink};
     HypervisorWorkers workers{2, sink};
     std::optional<Loop> loop;
@@ -253,7 +254,10 @@ TEST_CASE("loop: whoever watches hears of changes, and no more once gone") {
     manager.ask("watch", {});
     auto& heard = manager.peers.to_clients[ClientId(9)];
     heard.clear();
-    manager.workers.name_host(HostId(1), "alpha");
+    HostRecord alpha;
+    alpha.id = HostId(1);
+    alpha.name = "alpha";
+    manager.workers.know_host(alpha);
     manager.sink(AccelerationKnown{"alpha", "kvm", "for the test"});
     REQUIRE(manager.turn_until([&] { return !heard.empty(); }));
     CHECK_THAT(std::get<AdminUpdate>(heard.back()).json, Catch::Contains("\"acceleration\":\"kvm\""));
@@ -308,4 +312,36 @@ TEST_CASE("process watch: one that was forgotten, or replaced, before the report
     watch.add(NodeId(5), second.pid, std::move(second.descriptor));
     CHECK_FALSE(watch.confirm(ended[0]));
     CHECK(watch.look().empty());
+}
+
+TEST_CASE("loop: a host is defined from the console only when somebody answers there, and stays with its reason when not") {
+    Manager manager;
+    MemoryHypervisor& other = manager.second;
+    manager.workers.set_opener([&](const HostRecord& host) -> Result<Hypervisor*> {
+        if (host.uri == "memory:///nobody") return failure(ErrorCode::unavailable, "no route to host");
+        return &other;
+    });
+    manager.start();
+    const std::vector<std::string> size{"vcpus=4", "memory_mib=4096"};
+    const auto define = [&](const std::string& name, const std::string& uri) {
+        return manager.ask("define-host", {"name=" + name, "uri=" + uri, size[0], size[1]});
+    };
+    CHECK_THAT(define("beta", "memory:///nobody").text, Catch::Contains("nobody answers at memory:///nobody") && Catch::Contains("no route to host"));
+    other.fail_with("connection refused");
+    CHECK_THAT(define("beta", "memory:///beta").text, Catch::Contains("connection refused"));
+    CHECK(manager.loop->core().state().hosts.rows().size() == 1);
+    other.fail_with("");
+    CHECK(define("beta", "memory:///beta").code == 0);
+    CHECK(define("alpha", "memory:///other").code == static_cast<std::uint32_t>(ErrorCode::refused));
+    CHECK(manager.loop->core().state().hosts.rows().size() == 2);
+    REQUIRE(manager.turn_until([&] {
+        const auto& state = manager.loop->core().state();
+        return state.host_live.at(state.host_names.at("beta")).listed;
+    }));
+    CHECK(manager.ask("define-pool", {"flavour=wide", "vcpus=16"}).code == static_cast<std::uint32_t>(ErrorCode::invalid));
+    CHECK(manager.ask("define-pool", {"flavour=wide", "vcpus=2", "follow_demand=on", "policy=pack"}).code == 0);
+    CHECK(manager.ask("define-pool", {"flavour=wide", "vcpus=2"}).code != 0);
+    CHECK(manager.ask("pool", {"flavour=wide", "max_idle=2", "min_idle=3"}).code == static_cast<std::uint32_t>(ErrorCode::invalid));
+    CHECK(manager.ask("remove-pool", {"flavour=wide"}).code == 0);
+    CHECK(manager.ask("remove-host", {"name=beta"}).code == 0);
 }

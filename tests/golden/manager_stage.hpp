@@ -35,17 +35,24 @@ class ManagerStage final : public Surroundings {
         std::uint32_t slots = 4;
         std::uint32_t vcpus = 1;
         std::uint32_t memory_mib = 512;
+        std::uint64_t disk_mib = 0;
+        bool still = false;                  ///< restored, and waiting for its resumption
+        std::set<std::string> environments;  ///< deployed there
     };
     struct Host {
         std::map<NodeId, Instance> instances;
         std::string unreachable;  ///< why; empty: it answers
         std::string failing;      ///< creations there fail with this
+        std::string resumes_fail;  ///< with this
+        std::string deploys_fail;
+        std::string standing_fails;  ///< making them stand still
         bool off = false;
     };
     struct Held {
         std::vector<manager::Write> writes;
         std::vector<manager::Action> actions;
     };
+    using Work = std::function<Result<>(Host&)>;
     using Verb = void (ManagerStage::*)(const Statement&);
 
     // manager_stage.cpp: time, steps, the store
@@ -62,10 +69,11 @@ class ManagerStage final : public Surroundings {
     // manager_world.cpp: what carries actions out
     void carry_out(const manager::Action& action);
     void send_to_client(const manager::SendToClient& send);
-    void operate(OperationId operation, HostId host, std::function<void(Host&)> work, NodeId instance, bool creates = false);
+    void operate(OperationId operation, HostId host, Work work, NodeId instance, std::string receipt = {});
+    Result<> go_on(Host& there, NodeId id);
     void create(const manager::CreateInstance& action);
     void switch_off(const manager::FenceHost& fence);
-    void boot(NodeId id, std::uint32_t slots);
+    void boot(NodeId id, std::uint32_t slots, Duration takes = std::chrono::seconds(1));
     void end_instance(NodeId id, const std::string& cause, bool by_itself = false);
     [[nodiscard]] Endpoint door_of(HostId host, NodeId id) const;
 
@@ -74,6 +82,8 @@ class ManagerStage final : public Surroundings {
     void judge_truth();
     void judge_action(const manager::Action& action);
     void judge_reload();
+    void judge_clean();
+    void judge_environment(NodeId to, const std::string& environment);
 
     // manager_verbs.cpp
     void perform(const Statement& statement);
@@ -90,6 +100,9 @@ class ManagerStage final : public Surroundings {
     void define_pool(const Statement&);
     void define_profile(const Statement&);
     void define_terminal(const Statement&);
+    void define_environment(const Statement&);
+    void define_images(const Statement&);
+    void do_scrubs(const Statement&);
     void do_start(const Statement&);
     void do_end(const Statement&) {}
     void do_manager(const Statement&);
@@ -156,11 +169,13 @@ class ManagerStage final : public Surroundings {
     std::map<NodeId, HostId> places_;
     std::set<NodeId> cut_;
     std::set<NodeId> parted_;  ///< from the manager alone: other nodes reach them
+    std::set<NodeId> used_;  ///< machines that were told to do something
     std::uint64_t boots_ = 0;
     bool boot_ = true;
     std::string boot_ends_;  ///< every machine ends by itself instead of saying hello, in these words
     Duration operation_delay_{500'000};
     std::uint64_t fail_times_ = 0;
+    std::string receipt_ = "base image verified";  ///< that a scrub brings
     std::string fail_text_;
     std::uint64_t fence_fail_times_ = 0;
     std::string fence_fail_text_;

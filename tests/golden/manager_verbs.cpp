@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "manager/core/demand.hpp"
 #include "manager/core/rehearsal.hpp"
 #include "manager/core/state.hpp"
 #include "protocol/pack.hpp"
@@ -86,7 +87,7 @@ void ManagerStage::define_settings(const Statement& statement) {
         {"own_machine_grace", &Settings::own_machine_grace}, {"operation_retry", &Settings::operation_retry}, {"operation_patience", &Settings::operation_patience},
         {"boot_limit", &Settings::boot_limit}, {"pool_pause", &Settings::pool_pause},
         {"inventory_interval", &Settings::inventory_interval}, {"gate_window", &Settings::gate_window},
-        {"gate_hold", &Settings::gate_hold}, {"gate_pace", &Settings::gate_pace}, {"crash_window", &Settings::crash_window}};
+        {"demand_window", &Settings::demand_window}, {"gate_hold", &Settings::gate_hold}, {"gate_pace", &Settings::gate_pace}, {"crash_window", &Settings::crash_window}};
     const std::map<std::string, std::uint32_t Settings::*> numbers = {
         {"gate_permille", &Settings::gate_permille}, {"gate_minimum", &Settings::gate_minimum},
         {"create_attempts", &Settings::create_attempts}, {"crash_limit", &Settings::crash_limit},
@@ -106,6 +107,9 @@ void ManagerStage::define_host(const Statement& statement) {
     host.memory_mib = static_cast<std::uint32_t>(statement.number("memory", 16384));
     host.domain = statement.option("domain", "");
     host.can_fence = statement.option("fence", "no") == "yes";
+    host.disk_mib = statement.number("disk", 0);
+    if (const std::string labels = statement.option("labels", ""); !labels.empty()) host.labels = split(labels, ',');
+    if (const std::string uri = statement.option("uri", ""); !uri.empty()) host.uri = uri;
     intend(DefineHost{host}, statement);
     for (const auto& [id, record] : core_->state().hosts.rows()) hosts_[id];
 }
@@ -113,13 +117,20 @@ void ManagerStage::define_host(const Statement& statement) {
 void ManagerStage::define_pool(const Statement& statement) {
     PoolRecord pool;
     pool.flavour = statement.word(1, "a flavour");
-    pool.image = "base";
+    pool.image = statement.option("image", "base");
     pool.vcpus = static_cast<std::uint32_t>(statement.number("vcpus", 1));
     pool.memory_mib = static_cast<std::uint32_t>(statement.number("memory", 512));
     pool.slots = static_cast<std::uint32_t>(statement.number("slots", 4));
     pool.min_idle = static_cast<std::uint32_t>(statement.number("min_idle", 0));
     pool.max_idle = static_cast<std::uint32_t>(statement.number("max_idle", 4));
     pool.max_total = static_cast<std::uint32_t>(statement.number("max_total", 64));
+    pool.disk_mib = statement.number("disk", 0);
+    pool.environment = statement.option("environment", "");
+    pool.min_paused = static_cast<std::uint32_t>(statement.number("min_paused", 0));
+    pool.max_paused = static_cast<std::uint32_t>(statement.number("max_paused", pool.min_paused));
+    pool.follow_demand = statement.option("demand", "no") == "yes";
+    pool.policy = statement.option("policy", "spread") == "pack" ? Policy::pack : Policy::spread;
+    if (const std::string labels = statement.option("labels", ""); !labels.empty()) pool.labels = split(labels, ',');
     intend(DefinePool{pool}, statement);
 }
 
@@ -132,7 +143,11 @@ void ManagerStage::define_profile(const Statement& statement) {
         ProfileApplication wanted;
         wanted.application.name = wanted.application.title = parts.at(0);
         wanted.application.command = {"/usr/bin/" + parts[0]};
-        if (parts.size() > 1 && parts[1] == "restart") wanted.protection = Protection::restart;
+        for (std::size_t i = 1; i < parts.size(); ++i) {
+            if (parts[i] == "restart") wanted.protection = Protection::restart;
+            else if (parts[i].starts_with("in:")) wanted.application.environment = parts[i].substr(3);
+            else statement.fail("an application is NAME, NAME/restart or NAME/in:ENVIRONMENT");
+        }
         profile.applications.push_back(std::move(wanted));
     }
     profile.presentation_backups = static_cast<std::uint32_t>(statement.number("desktop_backups", 1));
@@ -142,6 +157,24 @@ void ManagerStage::define_profile(const Statement& statement) {
     profile.keep_detached_ms = static_cast<std::uint64_t>(to_ms(statement.duration("keep", std::chrono::hours(12))));
     if (statement.option("second", "take-over") == "refuse") profile.second_attach = SecondAttach::refuse;
     intend(DefineProfile{profile}, statement);
+}
+
+/// The digest is made from the version, so that scripts stay readable.
+void ManagerStage::define_environment(const Statement& statement) {
+    EnvironmentRecord environment;
+    environment.name = statement.word(1, "a name");
+    environment.digest = statement.option("digest", "");
+    if (environment.digest.empty()) {
+        const std::string version = statement.option("version", "1");
+        environment.digest = "sha256:" + std::string(64 - version.size(), '0') + version;
+        std::rotate(environment.digest.begin() + 7, environment.digest.end() - static_cast<std::ptrdiff_t>(version.size()), environment.digest.end());
+    }
+    intend(DefineEnvironment{environment}, statement);
+}
+
+/// "images base office": these guest images there are, and no others.
+void ManagerStage::define_images(const Statement& statement) {
+    deliver(ImagesKnown{{statement.words.begin() + 1, statement.words.end()}});
 }
 
 void ManagerStage::define_terminal(const Statement& statement) {
@@ -359,6 +392,13 @@ void ManagerStage::do_hypervisor(const Statement& statement) {
     const std::string& what = statement.word(2, "unreachable, refuses or answers");
     there.unreachable = what == "unreachable" ? statement.word(3, "why") : "";
     there.failing = what == "refuses" ? statement.word(3, "why") : "";
+    there.resumes_fail = what == "cannot" && statement.word(3, "what") == "resume" ? statement.word(4, "why") : "";
+    there.deploys_fail = what == "cannot" && statement.word(3, "what") == "deploy" ? statement.word(4, "why") : "";
+    there.standing_fails = what == "cannot" && statement.word(3, "what") == "pause" ? statement.word(4, "why") : "";
+}
+
+void ManagerStage::do_scrubs(const Statement& statement) {
+    receipt_ = statement.word(1, "'verify' or 'prove nothing'") == "verify" ? "base image verified" : "";
 }
 
 void ManagerStage::do_boots(const Statement& statement) {
@@ -389,6 +429,8 @@ void ManagerStage::do_admin(const Statement& given) {
     const auto is = [&](const char* verb) { return what == verb; };
     if (is("drain") || is("undrain")) intend(SetDrain{node(statement, 2), is("drain")}, statement);
     else if (is("maintenance") || is("active")) intend(SetMaintenance{statement.word(2, "a host"), is("maintenance")}, statement);
+    else if (is("remove") && statement.word(2, "what") == "host") intend(RemoveHost{statement.word(3, "a host")}, statement);
+    else if (is("remove") && statement.word(2, "what") == "pool") intend(RemovePool{statement.word(3, "a flavour")}, statement);
     else if (is("kill")) intend(KillInstance{node(statement, 2)}, statement);
     else if (is("move") && statement.word(2, "what") == "desktop") intend(FailOverPresentation{statement.word(3, "a terminal")}, statement);
     else if (is("move") && statement.word(2, "what") == "session") intend(FailOverSession{SessionId(parse_number(statement.word(3, "a number")))}, statement);
@@ -425,7 +467,7 @@ void ManagerStage::do_inject(const Statement& statement) {
         status.phase = Phase::ended;
         deliver(NodeSaid{node(statement, 2), status});
     } else if (is("operation")) {
-        deliver(OperationDone{OperationId(parse_number(statement.word(2, "a number"))), Endpoint{}});
+        deliver(OperationDone{OperationId(parse_number(statement.word(2, "a number"))), Done{}});
     } else if (is("listing")) {
         deliver(HostListed{HostId(parse_number(statement.word(2, "a number"))), std::vector<ListedInstance>{}});
     } else if (is("ended")) {
@@ -489,7 +531,7 @@ void ManagerStage::show_terminals() {
 }
 
 void ManagerStage::show_nodes() {
-    static constexpr const char* kStates[] = {"creating", "booting", "idle", "serving", "scrubbing", "condemned"};
+    static constexpr const char* kStates[] = {"creating", "booting", "idle", "serving", "scrubbing", "condemned", "paused", "resuming"};
     static constexpr const char* kHealth[] = {"unknown", "healthy", "suspect", "silent", "down"};
     const State& state = core_->state();
     for (const auto& [id, node] : state.nodes.rows()) {
@@ -501,9 +543,18 @@ void ManagerStage::show_nodes() {
     }
     for (const auto& [id, world] : hosts_) {
         std::string line = names_.of(id) + " truly has";
-        for (const auto& [instance, known] : world.instances) line += " " + names_.of(instance) + (known.running ? "" : "(off)");
+        for (const auto& [instance, known] : world.instances) line += " " + names_.of(instance) + (known.running ? known.still ? "(still)" : "" : "(off)");
         print("  ", world.instances.empty() ? line + " nothing" : line);
     }
+}
+
+/// What stands still, and what the pool aims at, where it is told to do either.
+static std::string standing_text(const State& state, const PoolRecord& pool, const PoolLive& live) {
+    std::string text;
+    if (pool.max_paused > 0) text += ", standing still " + std::to_string(live.standing.size()) + " (+" + std::to_string(live.standing_soon.size()) + ")";
+    if (!pool.follow_demand) return text;
+    const Target target = target_of(state, pool);
+    return text + ", aims at " + std::to_string(target.idle) + " idle and " + std::to_string(target.paused) + " standing still: " + explain(state, pool, target);
 }
 
 void ManagerStage::show_pools() {
@@ -511,7 +562,7 @@ void ManagerStage::show_pools() {
     for (const auto& [flavour, pool] : state.pools.rows()) {
         const PoolLive& live = state.pool_live.at(flavour);
         print("  ", flavour + ": idle " + std::to_string(live.idle.size()) + ", coming " + std::to_string(live.coming.size()) + ", total " +
-                        std::to_string(live.total) + (live.paused_until > now_ ? ", rests" : "") + (live.reason.empty() ? "" : ", \"" + live.reason + "\""));
+                        std::to_string(live.total) + standing_text(state, pool, live) + (live.paused_until > now_ ? ", rests" : "") + (live.reason.empty() ? "" : ", \"" + live.reason + "\""));
     }
 }
 
@@ -570,6 +621,7 @@ const std::map<std::string, ManagerStage::Verb>& ManagerStage::definitions() {
     using Stage = ManagerStage;
     static const std::map<std::string, Verb> kDefinitions = {
         {"settings", &Stage::define_settings}, {"host", &Stage::define_host}, {"pool", &Stage::define_pool},
+        {"environment", &Stage::define_environment}, {"images", &Stage::define_images},
         {"profile", &Stage::define_profile}, {"terminal", &Stage::define_terminal}};
     return kDefinitions;
 }
@@ -584,7 +636,7 @@ const std::map<std::string, ManagerStage::Verb>& ManagerStage::verbs() {
         {"crash", &Stage::do_crash}, {"close", &Stage::do_close}, {"checkpoint", &Stage::do_checkpoint},
         {"starts", &Stage::do_starts}, {"layout", &Stage::do_layout}, {"enrol", &Stage::do_enrol},
         {"operations", &Stage::do_operations}, {"fences", &Stage::do_fences}, {"hypervisor", &Stage::do_hypervisor}, {"boots", &Stage::do_boots},
-        {"stranger", &Stage::do_stranger}, {"vanish", &Stage::do_vanish}, {"admin", &Stage::do_admin},
+        {"stranger", &Stage::do_stranger}, {"scrubs", &Stage::do_scrubs}, {"vanish", &Stage::do_vanish}, {"admin", &Stage::do_admin},
         {"inject", &Stage::do_inject}, {"show", &Stage::do_show}, {"what-if", &Stage::do_what_if}, {"detail", &Stage::do_detail},
         {"hide", &Stage::do_hide}, {"reveal", &Stage::do_hide}};
     return kVerbs;

@@ -12,7 +12,7 @@ using namespace manager;
 
 constexpr Duration kWire = 1ms;
 constexpr Duration kListing = 10ms;
-constexpr Duration kBoot = 1s;
+constexpr Duration kContinue = 50ms;
 constexpr Duration kSeeConnected = 10ms;
 constexpr Duration kSeePicture = 30ms;
 
@@ -41,7 +41,7 @@ void ManagerStage::carry_out(const Action& action) {
             }
             std::vector<ListedInstance> listed;
             for (const auto& [instance, known] : there.instances) {
-                listed.push_back({instance, known.running, door_of(id, instance), "base", known.vcpus, known.memory_mib, known.slots});
+                listed.push_back({instance, known.running, door_of(id, instance), "base", known.vcpus, known.memory_mib, known.slots, known.disk_mib});
             }
             deliver(HostListed{id, std::move(listed)});
         });
@@ -49,17 +49,32 @@ void ManagerStage::carry_out(const Action& action) {
         create(*made);
     } else if (const auto* scrub = std::get_if<ScrubInstance>(&action)) {
         operate(scrub->operation, scrub->host,
-                [this, id = scrub->instance](Host& there) {
+                [this, id = scrub->instance](Host& there) -> Result<> {
                     if (nodes_.contains(id)) nodes_[id]->die();
                     there.instances[id].running = true;
+                    there.instances[id].environments.clear();
                     boot(id, there.instances[id].slots);
+                    return {};
                 },
-                scrub->instance);
+                scrub->instance, receipt_);
+    } else if (const auto* resume = std::get_if<ResumeInstance>(&action)) {
+        operate(resume->operation, resume->host, [this, id = resume->instance](Host& there) { return go_on(there, id); }, resume->instance);
+    } else if (const auto* deploy = std::get_if<DeployEnvironment>(&action)) {
+        operate(deploy->operation, deploy->host,
+                [this, wanted = *deploy](Host& there) -> Result<> {
+                    const auto found = there.instances.find(wanted.instance);
+                    if (found == there.instances.end() || !found->second.running) return failure(ErrorCode::failed, "domain is not running");
+                    if (!there.deploys_fail.empty()) return failure(ErrorCode::failed, there.deploys_fail);
+                    found->second.environments.insert(wanted.digest);
+                    return {};
+                },
+                deploy->instance);
     } else if (const auto* destroy = std::get_if<DestroyInstance>(&action)) {
         operate(destroy->operation, destroy->host,
-                [this, id = destroy->instance](Host& there) {
+                [this, id = destroy->instance](Host& there) -> Result<> {
                     if (nodes_.contains(id)) nodes_[id]->die();
                     there.instances.erase(id);
+                    return {};
                 },
                 destroy->instance);
     } else if (const auto* fence = std::get_if<FenceHost>(&action)) {
@@ -79,13 +94,13 @@ void ManagerStage::switch_off(const FenceHost& fence) {
             if (place == fence.host && nodes_.contains(node)) nodes_[node]->die();
         }
         for (auto& [instance, known] : hosts_[fence.host].instances) known.running = false;
-        deliver(OperationDone{fence.operation, Endpoint{}});
+        deliver(OperationDone{fence.operation, Done{}});
     });
 }
 
 /// One request to a hypervisor: done after a while, or refused, or done and the answer lost.
-void ManagerStage::operate(OperationId operation, HostId id, std::function<void(Host&)> work, NodeId instance, bool creates) {
-    later(operation_delay_, [this, operation, id, kept = std::move(work), instance, creates] {
+void ManagerStage::operate(OperationId operation, HostId id, Work work, NodeId instance, std::string receipt) {
+    later(operation_delay_, [this, operation, id, kept = std::move(work), instance, kept_receipt = std::move(receipt)] {
         Host& there = hosts_[id];
         if (!there.unreachable.empty()) {
             deliver(OperationDone{operation, failure(ErrorCode::unavailable, there.unreachable)});
@@ -100,31 +115,48 @@ void ManagerStage::operate(OperationId operation, HostId id, std::function<void(
             deliver(OperationDone{operation, failure(ErrorCode::failed, fail_text_)});
             return;
         }
-        if (creates && !there.failing.empty()) {
-            deliver(OperationDone{operation, failure(ErrorCode::failed, there.failing)});
+        if (auto done = kept(there); !done) {
+            deliver(OperationDone{operation, tl::unexpected(done.error())});
             return;
         }
-        kept(there);
         if (lose_times_ > 0) {
             --lose_times_;
             return;
         }
-        deliver(OperationDone{operation, instance ? door_of(id, instance) : Endpoint{}});
+        deliver(OperationDone{operation, Done{instance ? door_of(id, instance) : Endpoint{}, kept_receipt}});
     });
 }
 
 void ManagerStage::create(const CreateInstance& action) {
     places_[action.instance] = action.host;
     operate(action.operation, action.host,
-            [this, id = action.instance, made = Instance{true, action.slots, action.vcpus, action.memory_mib}](Host& there) {
-                if (there.instances.contains(id)) return;  // idempotent by instance
-                there.instances[id] = made;
-                boot(id, made.slots);
+            [this, action, id = action.instance](Host& there) -> Result<> {
+                if (!there.failing.empty()) return failure(ErrorCode::failed, there.failing);
+                if (there.instances.contains(id)) return {};  // idempotent by instance
+                if (action.tier == Tier::paused && !there.standing_fails.empty()) return failure(ErrorCode::refused, there.standing_fails);
+                Instance& made = there.instances[id];
+                made.slots = action.slots;
+                made.vcpus = action.vcpus;
+                made.memory_mib = action.memory_mib;
+                made.disk_mib = action.disk_mib;
+                made.still = action.tier == Tier::paused;
+                if (!made.still) boot(id, made.slots);
+                return {};
             },
-            action.instance, true);
+            action.instance);
 }
 
-void ManagerStage::boot(NodeId id, std::uint32_t slots) {
+/// A paused instance continues: its agent is there at once.
+Result<> ManagerStage::go_on(Host& there, NodeId id) {
+    const auto found = there.instances.find(id);
+    if (found == there.instances.end() || !found->second.running) return failure(ErrorCode::failed, "domain is not running");
+    if (!there.resumes_fail.empty()) return failure(ErrorCode::failed, there.resumes_fail);
+    if (!std::exchange(found->second.still, false)) return {};
+    boot(id, found->second.slots, kContinue);
+    return {};
+}
+
+void ManagerStage::boot(NodeId id, std::uint32_t slots, Duration takes) {
     if (const auto old = nodes_.find(id); old != nodes_.end()) {
         graveyard_.push_back(std::move(old->second));
         nodes_.erase(old);
@@ -133,7 +165,7 @@ void ManagerStage::boot(NodeId id, std::uint32_t slots) {
     auto node = std::make_unique<FakeNode>(*this, id, ++boots_, slots);
     FakeNode* fresh = node.get();
     nodes_[id] = std::move(node);
-    later(kBoot, [this, id, fresh] {
+    later(takes, [this, id, fresh] {
         if (fresh->dead()) return;
         if (boot_ends_.empty()) fresh->start();
         else end_instance(id, boot_ends_, true);

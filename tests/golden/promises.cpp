@@ -32,6 +32,7 @@ void ManagerStage::judge_records() {
             if (profile->separation != Separation::instance) broken("S4: primary and backup of " + name + " share a host");
         }
     }
+    judge_clean();
     for (const auto& [id, terminal] : state.terminals.rows()) {
         if (!terminal.presentation) continue;
         NodeId& owner = judgement_.desktop_owners[{id, terminal.epoch}];
@@ -41,12 +42,21 @@ void ManagerStage::judge_records() {
     for (const auto& [id, host] : state.hosts.rows()) {
         std::uint64_t vcpus = 0;
         std::uint64_t memory = 0;
+        std::uint64_t disk = 0;
         for (const auto& [node_id, node] : state.nodes.rows()) {
             if (node.host != id) continue;
             vcpus += node.vcpus;
             memory += node.memory_mib;
+            disk += node.disk_mib;
         }
-        if (vcpus > host.vcpus || memory > host.memory_mib) broken("S5: host " + host.name + " is over its capacity");
+        if (vcpus > host.vcpus || memory > host.memory_mib || (host.disk_mib != 0 && disk > host.disk_mib)) broken("S5: host " + host.name + " is over its capacity");
+    }
+}
+
+/// S12: what was used is idle again only with a receipt for its scrub.
+void ManagerStage::judge_clean() {
+    for (const auto& [id, node] : core_->state().nodes.rows()) {
+        if (node.kind == NodeKind::instance && node.state == NodeState::idle && used_.contains(id) && node.receipt.empty()) broken("S12: " + names_.of(id) + " was used and is idle without a receipt");
     }
 }
 
@@ -81,6 +91,10 @@ void ManagerStage::judge_action(const Action& action) {
         if (!durable_node(create->instance)) broken("S6: instance " + to_string(create->instance) + " is created before its record is durable");
     } else if (const auto* send = std::get_if<SendToNode>(&action)) {
         const auto* assign = std::get_if<AssignSession>(&send->message);
+        const auto* desktop = std::get_if<AssignDesktop>(&send->message);
+        if (assign != nullptr && assign->duty != Duty::released) used_.insert(send->to);
+        if (desktop != nullptr && desktop->duty != Duty::released) used_.insert(send->to);
+        if (assign != nullptr && assign->duty != Duty::released) judge_environment(send->to, assign->application.environment);
         if (assign == nullptr || assign->duty != Duty::primary) return;
         State scratch{settings_};
         const auto found = durable_.find("session/" + to_string(assign->session));
@@ -95,6 +109,16 @@ void ManagerStage::judge_action(const Action& action) {
             broken("S7: " + names_.of(assign->session) + " is given to " + names_.of(send->to) + " while " + names_.of(id) + " runs it");
         }
     }
+}
+
+/// A machine is told to run only what it can run.
+void ManagerStage::judge_environment(NodeId to, const std::string& environment) {
+    const EnvironmentRecord* wanted = environment.empty() ? nullptr : core_->state().environments.find(environment);
+    const auto place = places_.find(to);
+    if (wanted == nullptr || place == places_.end()) return;
+    const auto instance = hosts_[place->second].instances.find(to);
+    if (instance == hosts_[place->second].instances.end() || instance->second.environments.contains(wanted->digest)) return;
+    broken("environment: " + names_.of(to) + " is told to run something in " + environment + ", which is not deployed there");
 }
 
 void ManagerStage::judge_reload() {

@@ -17,7 +17,7 @@ using namespace manager;
 using golden::word_for;
 
 const char* word_for(NodeState state) {
-    constexpr const char* kWords[] = {"creating", "booting", "idle", "serving", "scrubbing", "condemned"};
+    constexpr const char* kWords[] = {"creating", "booting", "idle", "serving", "scrubbing", "condemned", "paused", "resuming"};
     return kWords[static_cast<int>(state)];
 }
 const char* word_for(Role role) {
@@ -37,6 +37,8 @@ const char* word_for(Separation separation) {
     constexpr const char* kWords[] = {"instance", "host", "domain"};
     return kWords[static_cast<int>(separation)];
 }
+const char* word_for(Tier tier) { return tier == Tier::paused ? "paused" : "running"; }
+const char* word_for(Policy policy) { return policy == Policy::pack ? "pack" : "spread"; }
 const char* word_for(NodeKind kind) { return kind == NodeKind::instance ? "instance" : "enrolled"; }
 const char* word_for(SecondAttach policy) { return policy == SecondAttach::refuse ? "refuse" : "take over"; }
 const char* word_for(Ending ending) {
@@ -49,7 +51,10 @@ std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 struct Teller {
     const Names& names;
 
-    [[nodiscard]] std::string operator()(const std::string& value) const { return quoted(value); }
+    [[nodiscard]] std::string operator()(const std::string& value) const {
+        constexpr std::size_t kShown = 15;  // of a digest
+        return quoted(value.starts_with("sha256:") && value.size() > kShown ? value.substr(0, kShown) + "…" : value);
+    }
     [[nodiscard]] std::string operator()(bool value) const { return value ? "yes" : "no"; }
     [[nodiscard]] std::string operator()(const CheckpointId& id) const { return word_for(id); }
     [[nodiscard]] std::string operator()(const Endpoint& door) const { return door.host + ":" + std::to_string(door.port); }
@@ -82,7 +87,7 @@ struct Teller {
 
 /// Nothing to judge in them: identity (the line names it), sizes and wall clocks.
 const std::set<std::string> kHidden = {"id", "kind", "slots", "vcpus", "memory_mib", "door", "proof_wall_ms",
-                                       "detached_wall_ms", "opened_wall_ms", "uri", "application", "width", "height"};
+                                       "detached_wall_ms", "opened_wall_ms", "uri", "application", "width", "height", "disk_mib", "address", "digest", "bytes"};
 
 struct Fields {
     const Teller& tell;
@@ -249,7 +254,13 @@ struct ActionTeller {
     std::string operator()(const SendToClient& send) const {
         return "client " + to_string(send.to) + " ← " + describe_message(names, send.message);
     }
-    std::string operator()(const CreateInstance& create) const { return names.of(create.host) + " ← create instance " + to_string(create.instance); }
+    std::string operator()(const CreateInstance& create) const { 
+        return names.of(create.host) + " ← create instance " + to_string(create.instance) + (create.tier == Tier::paused ? ", standing still" : "");
+    }
+    std::string operator()(const ResumeInstance& resume) const { return names.of(resume.host) + " ← resume instance " + to_string(resume.instance); }
+    std::string operator()(const DeployEnvironment& deploy) const {
+        return names.of(deploy.host) + " ← deploy " + deploy.environment + " on instance " + to_string(deploy.instance);
+    }
     std::string operator()(const ScrubInstance& scrub) const { return names.of(scrub.host) + " ← scrub instance " + to_string(scrub.instance); }
     std::string operator()(const DestroyInstance& destroy) const { return names.of(destroy.host) + " ← destroy instance " + to_string(destroy.instance); }
     std::string operator()(const ListInstances& list) const { return detail == Detail::usual ? "" : names.of(list.host) + " ← list instances"; }
@@ -276,6 +287,7 @@ struct EventTeller {
         return listed.instances->empty() ? text + " nothing" : text;
     }
     std::string operator()(const StoreState& store) const { return store.failing ? "the store fails: \"" + store.reason + "\"" : "the store works again"; }
+    std::string operator()(const ImagesKnown& known) const { return std::to_string(known.images.size()) + " images are known"; }
     std::string operator()(const Echoed& echoed) const { return "durable: " + names.of(echoed.incident); }
     std::string operator()(const Woken&) const { return "woken"; }
     std::string operator()(const Intent&) const { return "an intent"; }
@@ -341,6 +353,7 @@ std::vector<std::string> describe_write(const Names& names, const Write& write, 
     else if (kind == "session") line = describe_record<SessionRecord>(tell, "session " + names.of(SessionId(std::stoull(name))), write, before);
     else if (kind == "host") line = describe_record<HostRecord>(tell, "host " + names.of(HostId(std::stoull(name))), write, before);
     else if (kind == "pool") line = describe_record<PoolRecord>(tell, "pool " + name, write, before);
+    else if (kind == "environment") line = describe_record<EnvironmentRecord>(tell, "environment " + name, write, before);
     else if (kind == "profile") line = describe_record<ProfileRecord>(tell, "profile " + name, write, before);
     else if (kind == "incident") return describe_incident(tell, "incident " + name, write, before);
     else line = write.key + " of an unknown kind";

@@ -24,7 +24,10 @@ const char* const kRequired[] = {
     "execution.no_place_for_a_backup", "execution.replaces_a_backup",
     "presentation.promotes_a_backup", "presentation.moves_on_wish", "presentation.placed_anew",
     "presentation.finds_no_place", "provisioning.outcome_unknown", "provisioning.creation_given_up",
-    "provisioning.scrubs", "provisioning.pool_has_enough",
+    "provisioning.scrubs", "provisioning.pool_has_enough", "provisioning.goes_elsewhere", "provisioning.no_receipt",
+    "provisioning.stands_still", "provisioning.resumes", "provisioning.resume_failed", "environments.deploys",
+    "environments.deploy_failed", "execution.waits_for_its_environment", "hypervisor.resume_failed",
+    "hypervisor.deploy_failed", "hypervisor.no_receipt",
 };
 
 }  // namespace

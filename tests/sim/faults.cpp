@@ -217,6 +217,18 @@ void FaultDriver::trouble_people(const Fault& fault) {
             conditions.start_failing_permille = fault.strength;
             for_a_while(fault, [&conditions] { conditions.start_failing_permille = 0; });
             return;
+        case FaultKind::resume_failing:
+            conditions.resume_failing_permille = fault.strength;
+            for_a_while(fault, [&conditions] { conditions.resume_failing_permille = 0; });
+            return;
+        case FaultKind::deploy_failing:
+            conditions.deploy_failing_permille = fault.strength;
+            for_a_while(fault, [&conditions] { conditions.deploy_failing_permille = 0; });
+            return;
+        case FaultKind::receipt_missing:
+            conditions.receipt_missing_permille = fault.strength;
+            for_a_while(fault, [&conditions] { conditions.receipt_missing_permille = 0; });
+            return;
         case FaultKind::mixed_versions:
             conditions.mixed_versions_permille = fault.strength;
             for_a_while(fault, [&conditions] { conditions.mixed_versions_permille = 0; });
@@ -283,7 +295,7 @@ void FaultDriver::talk_nonsense(Rng& rng) {
     const NodeId node(rng.below(400));
     switch (rng.below(9)) {
         case 0: world_.manager.feed_nonsense(NodeSaid{node, Heartbeat{rng.below(100), 1, 0, 0}}); return;
-        case 1: world_.manager.feed_nonsense(OperationDone{OperationId(rng.next()), Endpoint{"x", 1}}); return;
+        case 1: world_.manager.feed_nonsense(OperationDone{OperationId(rng.next()), Done{{"x", 1}, {}}}); return;
         case 2: world_.manager.feed_nonsense(HostListed{HostId(rng.below(60) + 5000), std::vector<ListedInstance>{}}); return;
         case 3: world_.manager.feed_nonsense(NodeDisconnected{NodeId(rng.next())}); return;
         case 4: world_.manager.feed_nonsense(ClientSaid{ClientId(rng.next()), TerminalAttach{"nobody", 1, 1, 7}}); return;
@@ -291,7 +303,10 @@ void FaultDriver::talk_nonsense(Rng& rng) {
         case 6: world_.manager.feed_nonsense(NodeSaid{NodeId(rng.next()), Hello{}}); return;
         case 7: world_.manager.feed_nonsense(NodeSaid{node, AdminReply{}}); return;
         default:
-            switch (rng.below(4)) {
+            switch (rng.below(7)) {
+                case 4: world_.wish(RemoveHost{"no-such-host"}); return;
+                case 5: world_.wish(RemovePool{"standard"}); return;
+                case 6: world_.wish(DefineHost{HostRecord{}}); return;
                 case 0: world_.wish(RemoveTerminal{"no-such-terminal"}); return;
                 case 1: world_.wish(DefineTerminal{"bad name!", "nothing"}); return;
                 case 2: world_.wish(KillInstance{NodeId(rng.next())}); return;

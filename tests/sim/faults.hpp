@@ -19,6 +19,9 @@ struct Conditions {
     std::uint32_t creation_failing_permille = 0;
     std::uint32_t reply_lost_permille = 0;
     std::uint32_t fence_failing_permille = 0;
+    std::uint32_t resume_failing_permille = 0;
+    std::uint32_t deploy_failing_permille = 0;
+    std::uint32_t receipt_missing_permille = 0;
     std::int64_t creation_slowness = 1;
     bool people_work = true;   ///< they move windows
 };

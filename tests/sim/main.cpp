@@ -52,6 +52,7 @@ void usage() {
         "  --hosts N       (drawn)                    --minutes M     of faults, simulated (10)\n"
         "  --hours H       of faults, simulated       --faults LIST   all, none, or names joined by commas\n"
         "  --trace         print every event          --coverage      print the marks; exit 13 if one is missing\n"
+        "  --cycles N      terminals released N times in turn; each attaches again\n"
         "  --twice         each seed twice: the trace hashes must be equal\n"
         "  --large         20,000 nodes, 5,000 terminals, a domain of 2,000 nodes is lost\n"
         "  --quiet         failures and the summary only\n"
@@ -97,6 +98,7 @@ Command parse(int count, char** arguments) {
         else if (option == "--hours") options.minutes = static_cast<std::uint32_t>(number(i) * 60);
         else if (option == "--faults") options.faults = word(i);
         else if (option == "--seed-file") command.seed_file = word(i);
+        else if (option == "--cycles") options.cycles = static_cast<std::uint32_t>(number(i));
         else if (option == "--planted") command.plant_file = word(i);
         else if (option == "--plant") options.plant = word(i);
         else if (option == "--trace") options.trace = true;
@@ -110,7 +112,8 @@ Command parse(int count, char** arguments) {
         options.nodes = 20000;
         options.terminals = 5000;
     }
-    if (options.nodes < 4 || options.nodes > 200000 || options.terminals > 100000 || options.jobs == 0) command.bad = true;
+    if (options.nodes < 4 || options.nodes > 200000 || options.terminals > 100000 || options.jobs == 0 ||
+        options.cycles > 100000) command.bad = true;
 #ifndef UNDERSTUDY_PLANTED_BUGS
     if (!options.plant.empty() || !command.plant_file.empty()) {
         std::fprintf(stderr, "--plant: this program was built without planted bugs; use understudy-sim-planted\n");
@@ -224,9 +227,9 @@ class Batch {
         if (!command_.quiet || failed_ <= 3) {
             for (const std::string& said : outcome.notes) std::printf("     note: %s\n", said.c_str());
         }
-        std::printf("seed %llu FAILED after %.1f s: %s violated: %s\n  replay: --seed %llu --nodes %u --terminals %u --minutes %u --faults %s%s%s (commit %s)\n",
+        std::printf("seed %llu FAILED after %.1f s: %s violated: %s\n  replay: --seed %llu --nodes %u --terminals %u --minutes %u --cycles %u --faults %s%s%s (commit %s)\n",
                     static_cast<unsigned long long>(seed), simulated, outcome.promise.c_str(), outcome.text.c_str(),
-                    static_cast<unsigned long long>(seed), options.nodes, options.terminals, options.minutes, options.faults.c_str(),
+                    static_cast<unsigned long long>(seed), options.nodes, options.terminals, options.minutes, options.cycles, options.faults.c_str(),
                     options.plant.empty() ? "" : " --plant ", options.plant.c_str(), UNDERSTUDY_COMMIT);
         std::fflush(stdout);
     }

@@ -281,9 +281,19 @@ void SimManager::create(const CreateInstance& action) {
     world_.site.create(host, action);
 }
 
+void SimManager::resume(const ResumeInstance& action) {
+    world_.oracle.resumes(action);
+    world_.site.resume(host_index(action.host), action);
+}
+
 void SimManager::scrub(const ScrubInstance& action) {
     world_.oracle.scrubs(action);
     world_.site.scrub(host_index(action.host), action);
+}
+
+void SimManager::deploy(const DeployEnvironment& action) {
+    world_.oracle.deploys(action);
+    world_.site.deploy(host_index(action.host), action);
 }
 
 void SimManager::destroy(const DestroyInstance& action) {
@@ -308,7 +318,7 @@ void SimManager::fence(const FenceHost& action) {
             world_.site.crash_host(host);
             world_.kernel.after(rng_.between(ms(20'000), ms(60'000)), [this, host] { world_.site.host_returns(host); });
         }
-        operation_done({operation, Endpoint{}}, life);
+        operation_done({operation, Done{}}, life);
     });
 }
 

@@ -56,7 +56,9 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
     void send_to_node(NodeId to, const Message& message) override;
     void send_to_client(ClientId to, const Message& message) override;
     void create(const manager::CreateInstance& action) override;
+    void resume(const manager::ResumeInstance& action) override;
     void scrub(const manager::ScrubInstance& action) override;
+    void deploy(const manager::DeployEnvironment& action) override;
     void destroy(const manager::DestroyInstance& action) override;
     void list(const manager::ListInstances& action) override;
     void fence(const manager::FenceHost& action) override;

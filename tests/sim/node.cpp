@@ -50,7 +50,27 @@ void SimNode::install() {
     ++identity_;
     mixed_version = rng_.permille(world_.conditions.mixed_versions_permille);
     if (mixed_version) UNDERSTUDY_MARK("agent.of_another_version");
+    environments.clear();
+    dirty = false;
     power_on();
+}
+
+void SimNode::install_standing_still() {
+    power_off();
+    ++identity_;
+    environments.clear();
+    powered_ = still_ = true;
+    ++life_;
+}
+
+void SimNode::go_on() {
+    if (!still_) return;
+    still_ = false;
+    ++identity_;
+    const std::uint64_t life = ++life_;
+    world_.kernel.after(rng_.between(ms(50), ms(500)), [this, life] {
+        if (life == life_) start_agent();
+    });
 }
 
 void SimNode::power_on() {
@@ -64,12 +84,12 @@ void SimNode::power_on() {
 
 void SimNode::power_off() {
     if (!powered_) return;
-    powered_ = false;
+    powered_ = still_ = false;
     stop_agent();
 }
 
 void SimNode::reboot(Duration off_for) {
-    if (!powered_) return;
+    if (!powered_ || still_) return;
     power_off();
     const std::uint64_t life = life_;
     world_.kernel.after(off_for, [this, life] {

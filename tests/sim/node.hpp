@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "nodes/core/agent_core.hpp"
@@ -25,10 +27,15 @@ class SimNode {
     // ---- the machine
     /// Fresh disk and identity, power on.
     void install();
+    /// Restored from a snapshot of a booted machine; goes on when it is told to.
+    void install_standing_still();
+    /// Fresh identity; the agent speaks at once. Nothing where it does not stand still.
+    void go_on();
     void power_on();
     void power_off();
     void reboot(Duration off_for);
     [[nodiscard]] bool powered() const { return powered_; }
+    [[nodiscard]] bool stands_still() const { return still_; }
 
     // ---- the agent's process
     void crash_agent(Duration restart_after);
@@ -65,9 +72,12 @@ class SimNode {
     [[nodiscard]] std::vector<SessionId> running_sessions() const;
     [[nodiscard]] bool holds_something() const { return !processes_.empty() || !screens_.empty(); }
 
+    std::set<std::string> environments;  ///< digests of bundles that are attached
     bool exists = false;      ///< known to its hypervisor
     std::uint32_t vcpus = 1;
     std::uint32_t memory_mib = 1024;
+    std::uint64_t disk_mib = 0;
+    bool dirty = false;       ///< somebody's data is on it
     bool mixed_version = false;
     std::vector<std::function<void()>> waiting_operations;  ///< hypervisor work on it, one at a time
     bool operation_runs = false;
@@ -123,6 +133,7 @@ class SimNode {
     Clock clock_;
     Endpoint door_;
     bool powered_ = false;
+    bool still_ = false;
     bool paused_ = false;
     std::uint64_t identity_ = 0;   ///< new with every installation: keys of the old one are void
     std::uint64_t life_ = 0;       ///< rises whenever what was planned for the agent becomes void

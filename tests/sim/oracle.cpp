@@ -129,6 +129,10 @@ void Oracle::apply(const Write& write, std::set<NodeId>& touched) {
     } else if (starts_with(write.key, "host/")) {
         const HostRecord host = parse<HostRecord>(write);
         hosts_[host.name] = host;
+    } else if (starts_with(write.key, "pool/")) {
+        pools_[number] = parse<PoolRecord>(write);
+    } else if (starts_with(write.key, "environment/")) {
+        environments_[number] = parse<EnvironmentRecord>(write);
     } else if (starts_with(write.key, "profile/")) {
         profiles_[number] = parse<ProfileRecord>(write);
     }
@@ -142,8 +146,12 @@ void Oracle::node_changed(NodeId id, const NodeRecord* before, const NodeRecord*
         return;
     }
     if (before != nullptr && before->kind == NodeKind::instance && before->state == NodeState::serving &&
-        after->state == NodeState::idle) {
+        after->state == NodeState::idle && after->receipt.empty()) {
         violated("S12", "node " + to_string(id) + " went back to the pool without having been scrubbed");
+    }
+    if (before != nullptr && before->state == NodeState::scrubbing && after->receipt.empty() && !after->adopted &&
+        (after->state == NodeState::booting || after->state == NodeState::idle || after->state == NodeState::serving)) {
+        violated("S12", "node " + to_string(id) + " goes back to the pool without a receipt for its scrub");
     }
     if (before != nullptr && before->state != NodeState::condemned && after->state == NodeState::condemned) {
         check_mass_failure(id, *after);
@@ -245,6 +253,7 @@ void Oracle::check_proof(SessionId session, Epoch epoch, NodeId to) {
 void Oracle::sends(NodeId to, const Message& message) {
     if (const auto* assign = std::get_if<AssignSession>(&message)) {
         if (assign->duty == Duty::released) return;
+        check_fitness(to, assign->application.environment);
         const auto record = sessions_.find(assign->session);
         // A session that was erased since is released by what follows; until then its last record counts.
         if (record != sessions_.end() && record->second.epoch < assign->epoch) {
@@ -273,6 +282,7 @@ void Oracle::sends(NodeId to, const Message& message) {
         check_proof(assign->session, assign->epoch, to);
     } else if (const auto* desktop = std::get_if<AssignDesktop>(&message)) {
         if (desktop->duty == Duty::released) return;
+        check_fitness(to, {});
         const auto record = terminals_.find(desktop->terminal);
         if (record == terminals_.end() || record->second.epoch < desktop->epoch) {
             violated("S6", "the desktop epoch " + text(desktop->epoch) + " of terminal " + to_string(desktop->terminal) +
@@ -297,11 +307,15 @@ void Oracle::sends(ClientId, const Message& message) {
                                ", it is not durable");
         }
     } else if (const auto* reply = std::get_if<AdminReply>(&message)) {
+        // A terminal whose records were lost with it cannot be released: that is an answer, too.
+        const Intent* wish = world_.open_wish(reply->request);
+        const bool release = wish != nullptr && std::holds_alternative<ReleaseTerminal>(wish->wish);
+        if (release && counted_.insert(reply->request).second) ++released_;
         if (reply->code == 0) check_reply(*reply);
     }
 }
 
-void Oracle::check_reply(const AdminReply& reply) const {
+void Oracle::check_reply(const AdminReply& reply) {
     const Intent* wish = world_.open_wish(reply.request);
     if (wish == nullptr) return;
     if (const auto* drain = std::get_if<SetDrain>(&wish->wish)) {
@@ -325,27 +339,56 @@ void Oracle::check_reply(const AdminReply& reply) const {
 void Oracle::creates(std::uint32_t host, const CreateInstance& action) {
     if (world_.site.hypervisor_answers(host)) ++commotion_;
     if (!nodes_.contains(action.instance)) violated("S6", "instance " + to_string(action.instance) + " is created, its record is not durable");
-    std::map<NodeId, std::uint32_t>& pending = creating_[host];
-    pending[action.instance] = action.vcpus;
+    std::map<NodeId, Share>& pending = creating_[host];
+    pending[action.instance] = {action.vcpus, action.disk_mib};
     std::uint32_t used = 0;
+    std::uint64_t disk = 0;
     const Site::Host& where = world_.site.hosts()[host];
     for (const SimNode* node : where.nodes) {
         // Made behind the back of a manager that lost its records: its hypervisor counts it, nobody else can yet.
         const bool forgotten = records_replaced_ && !nodes_.contains(node->id()) && !node->holds_something();
-        if (!forgotten && !orphans_.contains(node->id()) && node->id() != action.instance) used += node->vcpus;
+        if (forgotten || orphans_.contains(node->id()) || node->id() == action.instance) continue;
+        used += node->vcpus;
+        disk += node->disk_mib;
     }
     std::erase_if(pending, [&](const auto& asked) {
         const SimNode* node = world_.site.find(asked.first);
         const auto record = nodes_.find(asked.first);
         return record == nodes_.end() || record->second.state != NodeState::creating || (node != nullptr && node->exists);
     });
-    for (const auto& [id, vcpus] : pending) {
-        if (id != action.instance) used += vcpus;
+    for (const auto& [id, share] : pending) {
+        if (id == action.instance) continue;
+        used += share.vcpus;
+        disk += share.disk_mib;
+    }
+    if (where.disk_mib != 0 && disk + action.disk_mib > where.disk_mib) {
+        violated("S5", where.name + " has " + text(where.disk_mib) + " MiB for disks, " + text(disk) + " are taken or promised, and instance " +
+                           to_string(action.instance) + " is created there");
     }
     if (used + action.vcpus > where.vcpus) {
         violated("S5", where.name + " has " + text(where.vcpus) + " processors, " + text(used) + " are taken or promised, and instance " +
                            to_string(action.instance) + " is created there");
     }
+}
+
+void Oracle::resumes(const ResumeInstance& action) {
+    ++commotion_;
+    const auto record = nodes_.find(action.instance);
+    if (record == nodes_.end() || record->second.state != NodeState::resuming) {
+        violated("S6", "instance " + to_string(action.instance) + " is told to continue, its record does not say so");
+    }
+}
+
+void Oracle::deploys(const DeployEnvironment&) { ++commotion_; }
+
+/// Whoever is to run something must be clean and have what it needs, in truth.
+void Oracle::check_fitness(NodeId to, const std::string& environment) {
+    SimNode* node = world_.site.find(to);
+    if (node == nullptr || !node->exists || !node->powered()) return;
+    if (node->dirty) violated("S12", "node " + to_string(to) + " is used again, and nobody verified that nothing is left on it");
+    const auto bundle = environments_.find(environment);
+    if (environment.empty() || bundle == environments_.end() || node->environments.contains(bundle->second.digest)) return;
+    violated("environment", "node " + to_string(to) + " is told to run something in " + environment + ", which is not there");
 }
 
 void Oracle::scrubs(const ScrubInstance& action) {

@@ -33,7 +33,9 @@ class Oracle {
     void sends(NodeId to, const Message& message);
     void sends(ClientId to, const Message& message);
     void creates(std::uint32_t host, const manager::CreateInstance& action);
+    void resumes(const manager::ResumeInstance& action);
     void scrubs(const manager::ScrubInstance& action);
+    void deploys(const manager::DeployEnvironment& action);
     void destroys(const manager::DestroyInstance& action);
     void heard(NodeId node) { heard_[node] = world_now(); }
     void fences(std::uint32_t host);
@@ -50,6 +52,8 @@ class Oracle {
     [[nodiscard]] std::string unserved() const;        ///< L1
     [[nodiscard]] std::string without_backup() const;  ///< L2
     [[nodiscard]] std::string leaks() const;           ///< L3
+    [[nodiscard]] std::string pool_off() const;        ///< L3: the pool has exactly what it should have
+    [[nodiscard]] std::size_t released() const { return released_; }  ///< terminals, with success
     [[nodiscard]] std::string set_aside() const;       ///< by an administrator: maintenance, draining
     [[nodiscard]] std::string unanswered(TimePoint since) const;  ///< L5
     /// Counts what L4 forbids: changed assignments, machines made or given up.
@@ -69,7 +73,8 @@ class Oracle {
     void count_uses(const manager::TerminalRecord& terminal, int by, std::set<NodeId>& touched);
     void node_changed(NodeId id, const manager::NodeRecord* before, const manager::NodeRecord* after);
     void check_mass_failure(NodeId id, const manager::NodeRecord& record);
-    void check_reply(const AdminReply& reply) const;
+    void check_reply(const AdminReply& reply);
+    void check_fitness(NodeId to, const std::string& environment);
     void check_proof(SessionId session, Epoch epoch, NodeId to);
     [[nodiscard]] std::string served_by(const manager::TerminalRecord& terminal) const;
     [[nodiscard]] TimePoint world_now() const;
@@ -81,6 +86,7 @@ class Oracle {
     std::map<NodeId, manager::NodeRecord> nodes_;
     std::map<std::string, manager::HostRecord> hosts_;
     std::map<std::string, manager::ProfileRecord> profiles_;
+    std::map<std::string, manager::EnvironmentRecord> environments_;
     std::map<NodeId, int> uses_;
     std::map<std::pair<SessionId, Epoch>, NodeId> owners_;           ///< told on the wire
     std::map<std::pair<TerminalId, Epoch>, NodeId> desktop_owners_;
@@ -92,11 +98,19 @@ class Oracle {
     std::map<NodeId, TimePoint> heard_;  ///< when the manager was last given a message of that node
     std::set<NodeId> orphans_;
     std::vector<TimePoint> given_up_alive_;                          ///< nodes whose agent works, condemned for silence
-    std::map<std::uint32_t, std::map<NodeId, std::uint32_t>> creating_;  ///< per host: asked for, processors
+    /// What an instance takes from its host.
+    struct Share {
+        std::uint32_t vcpus = 0;
+        std::uint64_t disk_mib = 0;
+    };
+    std::map<std::uint32_t, std::map<NodeId, Share>> creating_;  ///< per host: asked for
     std::map<std::string, TerminalId> terminal_names_;
     bool calm_ = true;
     bool records_replaced_ = false;
     std::uint64_t commotion_ = 0;
+    std::size_t released_ = 0;
+    std::set<std::uint64_t> counted_;  ///< requests of that
+    std::map<std::string, manager::PoolRecord> pools_;
 };
 
 }  // namespace understudy::sim

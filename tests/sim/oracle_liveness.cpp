@@ -101,6 +101,49 @@ std::string Oracle::leaks() const {
     return {};
 }
 
+namespace {
+
+/// Machines of a pool by what the durable records say, where somebody can still change that.
+struct Stock {
+    std::uint32_t total = 0;
+    std::uint32_t idle = 0;
+    std::uint32_t standing = 0;
+};
+
+/// Could another machine be made somewhere, by what is really there?
+bool room_somewhere(const World& world) {
+    for (std::uint32_t i = 0; i < world.site.hosts().size(); ++i) {
+        const Site::Host& host = world.site.hosts()[i];
+        const bool disk = host.disk_mib == 0 || host.disk_used_mib + kDiskMib <= host.disk_mib;
+        if (world.site.hypervisor_answers(i) && host.failing_permille == 0 && host.vcpus_used < host.vcpus && disk) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+std::string Oracle::pool_off() const {
+    for (const auto& [flavour, pool] : pools_) {
+        Stock stock;
+        for (const auto& [id, node] : nodes_) {
+            if (node.flavour != flavour || node.kind != NodeKind::instance) continue;
+            ++stock.total;
+            if (node.state == NodeState::idle) ++stock.idle;
+            else if (node.state == NodeState::paused) ++stock.standing;
+            const SimNode* machine = world_.site.find(id);
+            if (machine != nullptr && !world_.site.hypervisor_answers(machine->host())) continue;  // nobody can tidy up there
+            if (node.state != NodeState::idle && node.state != NodeState::paused && node.state != NodeState::serving) return "node " + to_string(id) + " is neither in use nor ready: " + node.reason;
+        }
+        if (stock.total > pool.max_total) return "the pool has " + std::to_string(stock.total) + " machines, max_total is " + std::to_string(pool.max_total);
+        if (stock.idle > pool.max_idle) return std::to_string(stock.idle) + " machines are idle, max_idle is " + std::to_string(pool.max_idle);
+        if (stock.standing > pool.max_paused) return std::to_string(stock.standing) + " stand still, max_paused is " + std::to_string(pool.max_paused);
+        if (stock.total >= pool.max_total || !room_somewhere(world_)) continue;
+        if (stock.idle < pool.min_idle) return std::to_string(stock.idle) + " machines are idle, min_idle is " + std::to_string(pool.min_idle);
+        if (stock.standing < pool.min_paused) return std::to_string(stock.standing) + " stand still, min_paused is " + std::to_string(pool.min_paused);
+    }
+    return {};
+}
+
 std::string Oracle::set_aside() const {
     for (const auto& [name, host] : hosts_) {
         if (host.maintenance) return "host " + name + " is in maintenance";

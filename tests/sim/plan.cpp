@@ -47,6 +47,9 @@ constexpr KindTraits kTraits[] = {
     {"creation_reply_lost", 5000, 60000, 100, 900, 0},
     {"start_failing", 2000, 30000, 100, 700, 0},
     {"session_crash", 0, 0, 1, 6, 0},
+    {"resume_failing", 5000, 60000, 100, 1000, 200},
+    {"deploy_failing", 5000, 60000, 100, 1000, 0},
+    {"receipt_missing", 5000, 60000, 100, 1000, 0},
     {"mixed_versions", 10000, 60000, 100, 600, 0},
     {"client_restart", 100, 20000, 1, 6, 0},
     {"operator_wishes", 0, 0, 1, 3, 0},
@@ -106,6 +109,11 @@ void draw_site(Plan& plan, Rng& rng, const Options& options) {
         plan.max_idle = plan.min_idle + static_cast<std::uint32_t>(rng.between(0, 6));
     }
     plan.fenced_permille = rng.permille(600) ? 1000 : rng.permille(500) ? 500 : 0;
+    if (rng.permille(400)) plan.min_paused = static_cast<std::uint32_t>(rng.between(1, 6));
+    if (rng.permille(250) && plan.instances_per_host > 3) plan.disks_per_host = plan.instances_per_host - 1;
+    plan.follows_demand = rng.permille(400);
+    plan.packs = rng.permille(200);
+    plan.environments = rng.permille(400);
     plan.orphans = rng.permille(300) ? static_cast<std::uint32_t>(rng.between(1, 5)) : 0;
 }
 

@@ -16,6 +16,7 @@ enum class FaultKind : std::uint8_t {
     host_crash, domain_loss, hypervisor_unreachable, clock_jump, fence_failing,
     store_slow, store_failing, store_unknown, store_unsynced_lost, store_lost, store_restored,
     creation_slow, creation_failing, creation_reply_lost, start_failing, session_crash,
+    resume_failing, deploy_failing, receipt_missing,
     mixed_versions, client_restart, operator_wishes, nonsense,
     count
 };
@@ -41,6 +42,7 @@ struct Options {
     std::uint32_t terminals = 40;
     std::uint32_t hosts = 0;      ///< 0: drawn
     std::uint32_t minutes = 10;   ///< of faults
+    std::uint32_t cycles = 0;     ///< terminals released in turn while faults happen; each attaches again
     std::string faults = "all";   ///< "all", "none", or names joined by commas
     std::string plant;            ///< a planted bug to switch on
     bool trace = false;
@@ -57,6 +59,11 @@ struct Plan {
     std::uint32_t min_idle = 0;
     std::uint32_t max_idle = 0;
     std::uint32_t max_total = 0;
+    std::uint32_t min_paused = 0;
+    std::uint32_t disks_per_host = 0;   ///< fewer instances than processors allow; 0: disks are not counted
+    bool follows_demand = false;
+    bool packs = false;
+    bool environments = false;          ///< applications need bundles; the pool prepares one of them
     std::uint32_t applications = 2;
     std::uint32_t presentation_backups = 1;
     std::uint32_t execution_backups = 1;

@@ -20,6 +20,7 @@ void Site::build() {
         host.place = world_.network.add_place(false, 0);
         host.vcpus = world_.plan.instances_per_host;
         host.memory_mib = world_.plan.instances_per_host * 1024;
+        host.disk_mib = world_.plan.disks_per_host * kDiskMib;
         hosts_.push_back(std::move(host));
     }
     for (std::uint32_t i = 0; i < world_.plan.orphans; ++i) {
@@ -44,6 +45,7 @@ SimNode& Site::node_for(NodeId id, std::uint32_t host) {
 void Site::put_on(std::uint32_t host, SimNode& node) {
     node.exists = true;
     hosts_[host].vcpus_used += node.vcpus;
+    hosts_[host].disk_used_mib += node.disk_mib;
     hosts_[host].nodes.push_back(&node);
 }
 
@@ -52,6 +54,7 @@ void Site::take_off(SimNode& node) {
     node.exists = false;
     Host& host = hosts_[node.host()];
     host.vcpus_used -= node.vcpus;
+    host.disk_used_mib -= node.disk_mib;
     std::erase(host.nodes, &node);
 }
 
@@ -71,7 +74,7 @@ bool Site::hypervisor_answers(std::uint32_t host) const {
 
 // ---------------------------------------------------------------------------- operations
 
-void Site::answer(std::uint32_t host, OperationId operation, Result<Endpoint> outcome, std::uint64_t manager_life) {
+void Site::answer(std::uint32_t host, OperationId operation, Result<manager::Done> outcome, std::uint64_t manager_life) {
     if (!hypervisor_answers(host) || rng_.permille(world_.conditions.reply_lost_permille)) {
         UNDERSTUDY_MARK("hypervisor.reply_lost");
         if (rng_.permille(300)) return;
@@ -98,7 +101,7 @@ void Site::operate(std::uint32_t host, SimNode& node, OperationId operation, Dur
     }
     node.waiting_operations.push_back([this, host, &node, operation, takes, creates, life, work = std::move(work)] {
         world_.kernel.after(takes, [this, host, &node, operation, creates, life, work] {
-            Result<Endpoint> outcome = failure(ErrorCode::failed, "the host went down");
+            Result<manager::Done> outcome = failure(ErrorCode::failed, "the host went down");
             if (!hosts_[host].up) {
                 outcome = failure(ErrorCode::unknown_outcome, "the connection to the hypervisor broke");
             } else if (creates && rng_.permille(std::max(hosts_[host].failing_permille,
@@ -129,20 +132,54 @@ void Site::create(std::uint32_t host, const manager::CreateInstance& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("create", action.operation.value & 0xffffffff, action.instance.value, host);
     const Duration takes = rng_.between(ms(1000), ms(5000)) * world_.conditions.creation_slowness;
-    operate(host, node, action.operation, takes, true, [this, host, &node, action]() -> Result<Endpoint> {
+    operate(host, node, action.operation, takes, true, [this, host, &node, action]() -> Result<manager::Done> {
         if (!node.exists) {
             Host& on = hosts_[host];
-            if (on.vcpus_used + action.vcpus > on.vcpus) {
+            if (on.vcpus_used + action.vcpus > on.vcpus || (on.disk_mib != 0 && on.disk_used_mib + action.disk_mib > on.disk_mib)) {
                 UNDERSTUDY_MARK("hypervisor.full");
                 return failure(ErrorCode::failed, "the hypervisor said: not enough memory on the host");
             }
+            node.disk_mib = action.disk_mib;
             node.vcpus = action.vcpus;
             put_on(host, node);
-            node.install();
+            make(node, action.tier);
         } else if (!node.powered()) {
-            node.install();
+            make(node, action.tier);
         }
-        return node.door();
+        return manager::Done{node.door(), {}};
+    });
+}
+
+void Site::make(SimNode& node, manager::Tier tier) {
+    if (tier == manager::Tier::paused) node.install_standing_still();
+    else node.install();
+}
+
+void Site::resume(std::uint32_t host, const manager::ResumeInstance& action) {
+    SimNode& node = node_for(action.instance, host);
+    world_.kernel.trace("resume", action.operation.value & 0xffffffff, action.instance.value, host);
+    operate(host, node, action.operation, rng_.between(ms(20), ms(200)), false, [this, &node]() -> Result<manager::Done> {
+        if (rng_.permille(world_.conditions.resume_failing_permille)) {
+            UNDERSTUDY_MARK("hypervisor.resume_failed");
+            return failure(ErrorCode::failed, "the hypervisor said: the saved state cannot be read");
+        }
+        if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
+        node.go_on();
+        return manager::Done{node.door(), {}};
+    });
+}
+
+void Site::deploy(std::uint32_t host, const manager::DeployEnvironment& action) {
+    SimNode& node = node_for(action.instance, host);
+    world_.kernel.trace("deploy", action.operation.value & 0xffffffff, action.instance.value, host);
+    operate(host, node, action.operation, rng_.between(ms(50), ms(800)), false, [this, &node, action]() -> Result<manager::Done> {
+        if (rng_.permille(world_.conditions.deploy_failing_permille)) {
+            UNDERSTUDY_MARK("hypervisor.deploy_failed");
+            return failure(ErrorCode::failed, "the hypervisor said: no space left on device");
+        }
+        if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
+        node.environments.insert(action.digest);
+        return manager::Done{node.door(), {}};
     });
 }
 
@@ -150,23 +187,27 @@ void Site::scrub(std::uint32_t host, const manager::ScrubInstance& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("scrub", action.operation.value & 0xffffffff, action.instance.value, host);
     operate(host, node, action.operation, rng_.between(ms(1000), ms(4000)), false,
-            [this, &node]() -> Result<Endpoint> {
+            [this, &node]() -> Result<manager::Done> {
                 if (!node.exists) return failure(ErrorCode::failed, "the hypervisor said: domain not found");
+                const bool proves = !rng_.permille(world_.conditions.receipt_missing_permille);
                 world_.oracle.cleaned(node);
                 node.install();
-                return node.door();
+                if (proves) return manager::Done{node.door(), "the base image is sha256:51"};
+                UNDERSTUDY_MARK("hypervisor.no_receipt");
+                node.dirty = true;  // what was there is there still
+                return manager::Done{node.door(), {}};
             });
 }
 
 void Site::destroy(std::uint32_t host, const manager::DestroyInstance& action) {
     SimNode& node = node_for(action.instance, host);
     world_.kernel.trace("destroy", action.operation.value & 0xffffffff, action.instance.value, host);
-    operate(host, node, action.operation, rng_.between(ms(100), ms(1500)), false, [this, &node]() -> Result<Endpoint> {
+    operate(host, node, action.operation, rng_.between(ms(100), ms(1500)), false, [this, &node]() -> Result<manager::Done> {
         const bool ran = node.exists && node.powered();
         node.power_off();
         take_off(node);
         if (ran && rng_.permille(500)) world_.manager.instance_ended(node, "destroyed");
-        return node.door();
+        return manager::Done{node.door(), {}};
     });
 }
 
@@ -177,7 +218,7 @@ void Site::list(std::uint32_t host, const manager::ListInstances& action) {
         if (hypervisor_answers(host)) {
             std::vector<manager::ListedInstance> instances;
             for (const SimNode* node : hosts_[host].nodes) {
-                instances.push_back({node->id(), node->powered(), node->door(), "base", node->vcpus, node->memory_mib, kSlots});
+                instances.push_back({node->id(), node->powered(), node->door(), "base", node->vcpus, node->memory_mib, kSlots, node->disk_mib});
             }
             std::sort(instances.begin(), instances.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
             listed.instances = std::move(instances);

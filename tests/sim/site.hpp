@@ -15,6 +15,8 @@ namespace understudy::sim {
 
 struct World;
 
+constexpr std::uint64_t kDiskMib = 2048;  ///< of every instance, where disks are counted
+
 class Site {
   public:
     struct Host {
@@ -27,6 +29,8 @@ class Site {
         std::uint32_t vcpus = 0;
         std::uint32_t memory_mib = 0;
         std::uint32_t vcpus_used = 0;
+        std::uint64_t disk_mib = 0;     ///< 0: not counted
+        std::uint64_t disk_used_mib = 0;
         std::vector<SimNode*> nodes;    ///< that exist there
     };
 
@@ -43,7 +47,9 @@ class Site {
 
     // ---- asked by the manager; `host` is an index
     void create(std::uint32_t host, const manager::CreateInstance& action);
+    void resume(std::uint32_t host, const manager::ResumeInstance& action);
     void scrub(std::uint32_t host, const manager::ScrubInstance& action);
+    void deploy(std::uint32_t host, const manager::DeployEnvironment& action);
     void destroy(std::uint32_t host, const manager::DestroyInstance& action);
     void list(std::uint32_t host, const manager::ListInstances& action);
 
@@ -54,10 +60,11 @@ class Site {
     void make_orphan(std::uint32_t host, std::uint64_t id);
 
   private:
-    using Work = std::function<Result<Endpoint>()>;
+    using Work = std::function<Result<manager::Done>()>;
     void operate(std::uint32_t host, SimNode& node, OperationId operation, Duration takes, bool creates, Work work);
     void run_next(SimNode& node);
-    void answer(std::uint32_t host, OperationId operation, Result<Endpoint> outcome, std::uint64_t manager_life);
+    void answer(std::uint32_t host, OperationId operation, Result<manager::Done> outcome, std::uint64_t manager_life);
+    static void make(SimNode& node, manager::Tier tier);
     SimNode& node_for(NodeId id, std::uint32_t host);
     void put_on(std::uint32_t host, SimNode& node);
     void take_off(SimNode& node);

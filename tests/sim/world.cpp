@@ -45,7 +45,14 @@ void World::configure() {
         host.vcpus = plan.instances_per_host;
         host.memory_mib = plan.instances_per_host * 1024;
         host.can_fence = i * 1000 < plan.hosts * plan.fenced_permille;
+        host.disk_mib = plan.disks_per_host * kDiskMib;
         add(DefineHost{host});
+    }
+    for (int i = 0; i < 2; ++i) {
+        EnvironmentRecord environment;
+        environment.name = "bundle-" + std::to_string(i);
+        environment.digest = "sha256:" + std::string(64, static_cast<char>('a' + i));
+        add(DefineEnvironment{environment});
     }
     PoolRecord pool;
     pool.flavour = "standard";
@@ -56,6 +63,12 @@ void World::configure() {
     pool.min_idle = plan.min_idle;
     pool.max_idle = plan.max_idle;
     pool.max_total = plan.max_total;
+    pool.disk_mib = plan.disks_per_host == 0 ? 0 : kDiskMib;
+    pool.min_paused = plan.min_paused;
+    pool.max_paused = plan.min_paused == 0 ? 0 : plan.min_paused + 2;
+    pool.follow_demand = plan.follows_demand;
+    pool.policy = plan.packs ? Policy::pack : Policy::spread;
+    if (plan.environments) pool.environment = "bundle-0";
     add(DefinePool{pool});
     ProfileRecord profile;
     profile.name = "office";
@@ -68,6 +81,7 @@ void World::configure() {
         wanted.application.name = "application-" + std::to_string(i);
         wanted.application.title = "Application " + std::to_string(i);
         wanted.application.command = {"run"};
+        if (plan.environments) wanted.application.environment = "bundle-" + std::to_string(i % 2);
         wanted.protection = i % 3 == 2 ? Protection::restart : Protection::checkpoint;
         profile.applications.push_back(std::move(wanted));
     }
@@ -150,6 +164,18 @@ void World::check_regularly() {
     kernel.after(seconds(options.large ? 120 : 20), [this] { check_regularly(); });
 }
 
+/// One terminal after the other gives everything back and comes again.
+void World::plan_cycles() {
+    const Duration pause = options.cycles == 0 ? Duration{0} : plan.faults_for / options.cycles;
+    for (std::uint32_t i = 0; i < options.cycles; ++i) {
+        const std::string terminal = "terminal-" + std::to_string(i % options.terminals);
+        kernel.at(TimePoint{} + plan.calm + pause * i, [this, terminal] {
+            oracle.something_is_wrong();
+            wish(ReleaseTerminal{terminal});
+        });
+    }
+}
+
 void World::safety_phase() {
     manager.start();
     for (const auto& client : clients) {
@@ -158,6 +184,7 @@ void World::safety_phase() {
     kernel.after(seconds(5), [this] { repeat_wish(); });
     kernel.after(seconds(7), [this] { check_regularly(); });
     faults.plan_all();
+    plan_cycles();
     kernel.run_until(TimePoint{} + plan.calm + plan.faults_for);
 }
 
@@ -170,7 +197,7 @@ bool World::roomy() const {
     for (std::uint32_t i = 0; i < site.hosts().size(); ++i) {
         const Site::Host& host = site.hosts()[i];
         if (site.hypervisor_answers(i) && host.failing_permille == 0) {
-            shape.instances_per_host.push_back(host.vcpus);
+            shape.instances_per_host.push_back(plan.disks_per_host == 0 ? host.vcpus : plan.disks_per_host);
         } else {
             lost += static_cast<std::uint32_t>(host.nodes.size());
         }
@@ -216,6 +243,10 @@ void World::liveness_phase(Outcome& outcome) {
         kernel.run_until(kernel.now() + seconds(300));
     }
     wait_for("L3", seconds(240), [this] { return oracle.leaks(); });
+    if (roomy()) wait_for("L3", seconds(240), [this] { return oracle.pool_off(); });
+    if (oracle.released() < options.cycles) {
+        throw Violation{Exit::liveness, "L5", std::to_string(oracle.released()) + " of " + std::to_string(options.cycles) + " releases were answered"};
+    }
     const TimePoint asked = kernel.now() - seconds(30);
     wait_for("L5", seconds(60), [this, asked] { return oracle.unanswered(asked); });
     outcome.healed_after = kernel.now() - healed;

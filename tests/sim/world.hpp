@@ -69,6 +69,7 @@ struct World {
 
   private:
     void configure();
+    void plan_cycles();
     void safety_phase();
     void liveness_phase(Outcome& outcome);
     void check_regularly();

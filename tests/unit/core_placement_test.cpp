@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "manager/core/decide.hpp"
+#include "manager/core/open_hosts.hpp"
 
 using namespace understudy;
 using namespace understudy::manager;
@@ -189,4 +190,75 @@ TEST_CASE("placement: the same question has the same answer, ties go to the lowe
     const Placement first = place(site.state, request);
     CHECK(first.chosen == NodeId(11));
     CHECK(explain(site.state, first) == explain(site.state, place(site.state, request)));
+}
+
+TEST_CASE("placement: who has the environment comes first, and an enrolled machine that could not get it is excluded") {
+    Site site;
+    EnvironmentRecord& office = site.state.environments.edit("office");
+    office = {"office", "sha256:1", 1};
+    site.node(10, 1);
+    const NodeId prepared = site.node(11, 2);
+    site.state.live[prepared].environments.insert("sha256:1");
+    const NodeId enrolled = site.node(12, 3);
+    change_node(site.state, enrolled, [](NodeRecord& record) { record.kind = NodeKind::enrolled; });
+    PlacementRequest request;
+    request.role = Role::execution;
+    request.terminal = site.terminal;
+    request.session = SessionId(90);
+    request.flavour = "small";
+    request.environment = "office";
+    const Placement placement = place(site.state, request);
+    CHECK(placement.chosen == prepared);
+    const std::vector<std::string> lines = explain(site.state, placement);
+    REQUIRE(lines.size() == 3);
+    CHECK_THAT(lines[0], Catch::Contains("has its environment"));
+    CHECK_THAT(lines[2], Catch::Contains("no hypervisor that could deploy"));
+}
+
+TEST_CASE("placement: a pool that packs takes the machine and the host that are used most, one that spreads the least") {
+    Site site;
+    site.node(10, 1);
+    site.node(11, 1);
+    site.node(20, 2);
+    const NodeId used = site.node(12, 1, NodeState::serving, Role::execution);
+    const NodeId fresh = site.node(21, 2, NodeState::serving, Role::execution);
+    for (const NodeId node : {used, fresh}) {
+        change_node(site.state, node, [](NodeRecord& record) { record.slots = 4; });
+    }
+    site.session(91, used);
+    site.session(92, used);
+    site.session(93, fresh);
+    PlacementRequest request;
+    request.role = Role::execution;
+    request.terminal = TerminalId(99);
+    request.session = SessionId(90);
+    request.flavour = "small";
+    CHECK(place(site.state, request).chosen == fresh);
+    site.state.pools.edit("small").policy = Policy::pack;
+    CHECK(place(site.state, request).chosen == used);
+    site.state.pools.edit("small").policy = Policy::spread;
+    const OpenHosts spread(site.state, site.state.pools.at("small"));
+    CHECK(spread.best_for({}) == HostId(3));
+    site.state.pools.edit("small").policy = Policy::pack;
+    const OpenHosts pack(site.state, site.state.pools.at("small"));
+    CHECK(pack.best_for({}) == HostId(1));
+}
+
+TEST_CASE("open hosts: every rule that excludes a host has words, and what stands still or is being made counts") {
+    Site site;
+    site.state.pools.edit("small").disk_mib = 600;
+    HostRecord& full = site.state.hosts.edit(HostId(1));
+    full.vcpus = 2;
+    site.node(10, 1, NodeState::paused);
+    site.node(11, 1, NodeState::creating);
+    HostRecord& small_disk = site.state.hosts.edit(HostId(2));
+    small_disk.disk_mib = 500;
+    site.state.hosts.edit(HostId(3)).maintenance = true;
+    const OpenHosts open(site.state, site.state.pools.at("small"));
+    CHECK(open.empty());
+    const std::vector<ConsideredHost> hosts = open.considered();
+    REQUIRE(hosts.size() == 3);
+    CHECK_THAT(hosts[0].verdict, Catch::Contains("has 0 vCPUs left"));
+    CHECK_THAT(hosts[1].verdict, Catch::Contains("500 MiB of disk"));
+    CHECK_THAT(hosts[2].verdict, Catch::Contains("maintenance"));
 }

@@ -33,7 +33,9 @@ struct FakeOutlet : OutletPort {
         messages.push_back(message);
     }
     void create(const CreateInstance& action) override { log.push_back("create " + to_string(action.instance)); }
+    void resume(const ResumeInstance& action) override { log.push_back("resume " + to_string(action.instance)); }
     void scrub(const ScrubInstance& action) override { log.push_back("scrub " + to_string(action.instance)); }
+    void deploy(const DeployEnvironment& action) override { log.push_back("deploy " + action.environment + " " + to_string(action.instance)); }
     void destroy(const DestroyInstance& action) override { log.push_back("destroy " + to_string(action.instance)); }
     void list(const ListInstances& action) override { log.push_back("list " + to_string(action.host)); }
     void fence(const FenceHost& action) override { log.push_back("fence " + to_string(action.host)); }

@@ -10,6 +10,7 @@
 #include <zmq.h>
 
 #include "manager/adapters/config/option_table.hpp"
+#include "manager/core/open_hosts.hpp"
 #include "protocol/limits.hpp"
 
 namespace understudy::manager {
@@ -33,6 +34,7 @@ class Parser {
         section(top, "timing", [this](OptionTable& table) { read_timing(table); });
         section(top, "instances", [this](OptionTable& table) { read_instances(table); });
         top.each("host", [this](const toml::table& table) { read_host(table); });
+        top.each("environment", [this](const toml::table& table) { read_environment(table); });
         top.each("pool", [this](const toml::table& table) { read_pool(table); });
         top.each("profile", [this](const toml::table& table) { read_profile(table); });
         top.each("terminal", [this](const toml::table& table) { read_terminal(table); });
@@ -113,6 +115,7 @@ class Parser {
         span("pool_pause_ms", 10, s.pool_pause);
         count("parallel_creations", 1, 64, s.parallel_creations);
         span("inventory_interval_ms", 100, s.inventory_interval);
+        span("demand_window_ms", 1000, s.demand_window);
         count("gate_permille", 1, 1000, s.gate_permille);
         count("witnesses", 0, 16, s.witnesses);
         span("witness_interval_ms", 10, s.witness_interval);
@@ -168,6 +171,11 @@ class Parser {
         host.record.memory_mib = table.number("memory_mib", 64, 1u << 30, 1024);
         host.address = table.text("address", host.address);
         read_fence(table, host);
+        host.record.address = host.address;
+        host.record.disk_mib = table.long_number("disk_mib", 0, 1ull << 40, 0);
+        host.record.labels = table.texts("labels");
+        check_labels(table, host.record.labels);
+        check_uri(table, host.record.uri);
         for (const char* option : {"vcpus", "memory_mib"}) {
             if (!table.has(option)) table.complain(option, "is missing: say how much of this host instances may take");
         }
@@ -190,6 +198,43 @@ class Parser {
         if (host.fence.agent.empty() && !host.fence.options.empty()) table.complain("fence_options", "needs fence_agent");
     }
 
+    static void check_labels(OptionTable& table, const std::vector<std::string>& labels) {
+        for (const std::string& label : labels) {
+            const bool good = !label.empty() && label.size() <= limits::kNameBytes && label.find_first_of("/\n\t ,") == std::string::npos;
+            if (!good) table.complain("labels", "must be words without blanks, slashes and commas");
+        }
+    }
+
+    /// What libvirt makes of the rest is only known when it is opened.
+    static void check_uri(OptionTable& table, const std::string& uri) {
+        const auto end = uri.find("://");
+        const bool blank = uri.find_first_of(" \t\n") != std::string::npos;
+        if (end == std::string::npos || end == 0 || blank) {
+            table.complain("uri", "must be a libvirt URI such as \"qemu:///system\" or \"qemu+ssh://root@alpha/system\"");
+        }
+    }
+
+    void read_environment(const toml::table& source) {
+        OptionTable table(source, "[[environment]]", complaints_);
+        EnvironmentOptions environment;
+        environment.record.name = name_of(table);
+        claim(table, "environment", environment.record.name);
+        environment.file = resolved(table.required_text("file"));
+        std::error_code problem;
+        const auto bytes = std::filesystem::file_size(environment.file, problem);
+        if (problem && !environment.file.empty()) table.complain("file", environment.file + " cannot be used: " + problem.message());
+        else if (!problem && bytes == 0) table.complain("file", environment.file + " is empty");
+        else environment.record.bytes = bytes;
+        table.finish();
+        configuration_.environments.push_back(std::move(environment));
+    }
+
+    void check_environment(OptionTable& table, std::string_view option, const std::string& environment) {
+        if (environment.empty() || names_["environment"].contains(environment)) return;
+        table.complain(option, "names no [[environment]]; there are: " +
+                                   names_in(configuration_.environments, [](const EnvironmentOptions& e) { return e.record.name; }));
+    }
+
     void read_pool(const toml::table& source) {
         OptionTable table(source, "[[pool]]", complaints_);
         PoolRecord pool;
@@ -204,8 +249,19 @@ class Parser {
         pool.max_total = table.number("max_total", 1, 100000, pool.max_total);
         if (pool.min_idle > pool.max_idle) table.complain("min_idle", "must not be more than max_idle");
         if (pool.max_idle > pool.max_total) table.complain("max_idle", "must not be more than max_total");
+        pool.min_paused = table.number("min_paused", 0, 10000, pool.min_paused);
+        pool.max_paused = table.number("max_paused", 0, 10000, std::max(pool.max_paused, pool.min_paused));
+        if (pool.min_paused > pool.max_paused) table.complain("min_paused", "must not be more than max_paused");
+        if (pool.min_idle + pool.min_paused > pool.max_total) table.complain("min_paused", "and min_idle together must not be more than max_total");
+        pool.disk_mib = table.number("disk_mib", 0, 1u << 24, configuration_.instances.disk_mib);
+        pool.environment = table.text("environment", {});
+        pool.follow_demand = table.choice<bool>("follow_demand", {{"on", true}, {"off", false}}, pool.follow_demand);
+        pool.policy = table.choice<Policy>("policy", {{"spread", Policy::spread}, {"pack", Policy::pack}}, pool.policy);
+        pool.labels = table.texts("labels");
+        check_labels(table, pool.labels);
         table.finish();
         configuration_.pools.push_back(std::move(pool));
+        pool_tables_.push_back(&source);
     }
 
     void read_profile(const toml::table& source) {
@@ -310,7 +366,41 @@ class Parser {
         return text.empty() ? "(none is defined)" : text;
     }
 
+    /// Each pool on some host at least, were that empty; its image and its environment are there.
+    void check_pools() {
+        for (std::size_t i = 0; i < configuration_.pools.size(); ++i) {
+            const PoolRecord& pool = configuration_.pools[i];
+            OptionTable table(*pool_tables_[i], "[[pool]]", complaints_);
+            check_environment(table, "environment", pool.environment);
+            const std::vector<HostOptions>& hosts = configuration_.hosts;
+            std::string why;
+            for (const HostOptions& host : hosts) why += (why.empty() ? "" : "; ") + host.record.name + " " + does_not_fit(host.record, pool);
+            const bool fits = hosts.empty() || std::any_of(hosts.begin(), hosts.end(), [&](const HostOptions& host) {
+                return does_not_fit(host.record, pool).empty();
+            });
+            if (!fits) table.complain("flavour", "fits on no [[host]]: " + why);
+            const std::string& images = configuration_.instances.image_dir;
+            std::error_code ignored;
+            if (std::filesystem::is_directory(images, ignored) && !std::filesystem::exists(images + "/" + pool.image + ".img", ignored)) {
+                table.complain("image", "names no guest image: there is no " + images + "/" + pool.image + ".img");
+            }
+        }
+    }
+
+    void check_applications() {
+        for (std::size_t i = 0; i < configuration_.profiles.size(); ++i) {
+            const auto* tables = profile_tables_[i]->get_as<toml::array>("application");
+            if (tables == nullptr) continue;
+            for (std::size_t at = 0; at < tables->size() && at < configuration_.profiles[i].applications.size(); ++at) {
+                OptionTable table(*tables->at(at).as_table(), "[[profile.application]]", complaints_);
+                check_environment(table, "environment", configuration_.profiles[i].applications[at].application.environment);
+            }
+        }
+    }
+
     void check_references() {
+        check_pools();
+        check_applications();
         const std::string flavours = names_in(configuration_.pools, [](const PoolRecord& p) { return p.flavour; });
         for (std::size_t i = 0; i < configuration_.profiles.size(); ++i) {
             OptionTable table(*profile_tables_[i], "[[profile]]", complaints_);
@@ -350,6 +440,7 @@ class Parser {
     std::filesystem::path directory_;
     Configuration configuration_;
     std::map<std::string, std::set<std::string>> names_;
+    std::vector<const toml::table*> pool_tables_;
     std::vector<const toml::table*> profile_tables_;
     std::vector<const toml::table*> terminal_tables_;
     std::uint32_t instances_line_ = 0;

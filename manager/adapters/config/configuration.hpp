@@ -35,6 +35,12 @@ struct HostOptions {
     FenceOptions fence;                    ///< how it is switched off from outside
 };
 
+/// A bundle that applications or pools name.
+struct EnvironmentOptions {
+    EnvironmentRecord record;  ///< without its digest: whoever reads the file fills it in
+    std::string file;          ///< absolute
+};
+
 /// One key that may talk to the manager.
 struct PeerOptions {
     std::string key;  ///< Z85
@@ -59,6 +65,7 @@ struct Configuration {
     ManagerOptions manager;
     Settings settings;
     std::vector<HostOptions> hosts;
+    std::vector<EnvironmentOptions> environments;
     std::vector<PoolRecord> pools;
     std::vector<ProfileRecord> profiles;
     std::vector<DefineTerminal> terminals;

@@ -39,9 +39,10 @@ class Hypervisor {
     /// free), `refused` (a stranger has its name).
     [[nodiscard]] virtual Result<Endpoint> create(const InstanceSpec& spec) = 0;
 
-    /// Stops it, discards everything it wrote, gives it new keys and starts it. Returns its door.
+    /// Stops it, discards everything it wrote, gives it new keys and starts it. Returns its door
+    /// and a receipt: what the disk it starts from was verified to be.
     /// Errors: as for create, and `not_found` (not ours, or nothing is known of it).
-    [[nodiscard]] virtual Result<Endpoint> scrub(NodeId id) = 0;
+    [[nodiscard]] virtual Result<Done> scrub(NodeId id) = 0;
 
     /// Success: it is confirmed not to run, and its files are gone. Success also when it never was.
     /// Errors: `unavailable`, `failed`, `refused` (it carries no mark of ours).

@@ -1,6 +1,7 @@
 // Gives blocking hypervisors threads, one set per host, and makes them the port that the loop uses.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,9 @@
 
 namespace understudy::manager {
 
+/// Gives the hypervisor of a host that was not there at the start; it outlives the workers. Errors: in words.
+using HostOpener = std::function<Result<Hypervisor*>(const HostRecord&)>;
+
 class HypervisorWorkers : public HypervisorPort {
   public:
     /// `parallel`: creations and scrubs at once, per host.
@@ -28,9 +32,15 @@ class HypervisorWorkers : public HypervisorPort {
     /// This host can be switched off from outside. Precondition: it was added.
     void add_fence(const std::string& name, FenceOptions options);
 
-    void name_host(HostId host, const std::string& name) override;
+    /// Without one no host can be defined while the manager runs. Precondition: before the loop starts.
+    void set_opener(HostOpener opener) { opener_ = std::move(opener); }
+
+    void know_host(const HostRecord& host) override;
+    void probe(const HostRecord& host, std::uint64_t token) override;
     void create(const CreateInstance& action) override;
+    void resume(const ResumeInstance& action) override;
     void scrub(const ScrubInstance& action) override;
+    void deploy(const DeployEnvironment& action) override;
     void destroy(const DestroyInstance& action) override;
     void fence(const FenceHost& action) override;
     void list(const ListInstances& action) override;
@@ -45,14 +55,19 @@ class HypervisorWorkers : public HypervisorPort {
     };
     /// nullptr: the configuration has no such host (any more).
     [[nodiscard]] Host* host_of(HostId id);
-    void answer(OperationId operation, Result<Endpoint> outcome);
+    void answer(OperationId operation, Result<Done> outcome);
     void answer_list(HostId id, Host& host);
-    void no_host(OperationId operation, HostId id);
+    void not_supported(OperationId operation, const Host& host, const std::string& what);
+    [[nodiscard]] Result<Hypervisor*> open(const HostRecord& host);
+    [[nodiscard]] Error no_host(HostId id) const;
 
     std::uint32_t parallel_;
     ArrivalSink sink_;
     std::map<std::string, Host> hosts_;
     std::map<HostId, std::string> names_;
+    std::map<std::string, std::string> unusable_;  ///< hosts that could not be opened, and why
+    HostOpener opener_;
+    KeyedWorkers probes_{1};
     std::mutex answering_;            ///< a list that an operation overtook must not be told after it
     std::uint64_t answered_ = 0;
 };

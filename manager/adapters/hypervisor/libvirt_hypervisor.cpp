@@ -253,7 +253,7 @@ bool LibvirtHypervisor::forgotten_by_libvirt(NodeId id) {
     return false;
 }
 
-Result<Endpoint> LibvirtHypervisor::scrub(NodeId id) {
+Result<Done> LibvirtHypervisor::scrub(NodeId id) {
     const auto connection = connection_.get();
     if (!connection) return tl::unexpected(connection.error());
     const auto file = files_.find(id);
@@ -266,7 +266,11 @@ Result<Endpoint> LibvirtHypervisor::scrub(NodeId id) {
         if (auto stopped = stop(id, **found); !stopped) return tl::unexpected(stopped.error());
         if (!forgotten_by_libvirt(id)) return failure(ErrorCode::failed, "libvirt does not let go of " + domain_name(id) + " after it was stopped");
     }
-    return start(connection->get(), file->spec, file->door_port);
+    auto door = start(connection->get(), file->spec, file->door_port);
+    if (!door) return tl::unexpected(door.error());
+    const auto base = files_.image().verified(file->spec.image + ".img");
+    if (!base) return tl::unexpected(base.error());
+    return Done{std::move(*door), "new disk on base image " + file->spec.image + ", verified: sha256 " + base->digest};
 }
 
 Result<> LibvirtHypervisor::destroy(NodeId id) {
@@ -325,6 +329,7 @@ Result<std::vector<ListedInstance>> LibvirtHypervisor::list(const std::string& h
             listed.back().vcpus = file->spec.vcpus;
             listed.back().memory_mib = file->spec.memory_mib;
             listed.back().slots = file->spec.slots;
+            listed.back().disk_mib = file->spec.disk_mib;
         }
     }
     return listed;

@@ -36,7 +36,7 @@ class LibvirtHypervisor : public Hypervisor {
     LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary& library, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink);
 
     [[nodiscard]] Result<Endpoint> create(const InstanceSpec& spec) override;
-    [[nodiscard]] Result<Endpoint> scrub(NodeId id) override;
+    [[nodiscard]] Result<Done> scrub(NodeId id) override;
     [[nodiscard]] Result<> destroy(NodeId id) override;
     void tidy(NodeId id) override;
     [[nodiscard]] Result<std::vector<ListedInstance>> list(const std::string& host) override;

@@ -22,14 +22,14 @@ Result<Endpoint> MemoryHypervisor::create(const InstanceSpec& spec) {
     return instance.door;
 }
 
-Result<Endpoint> MemoryHypervisor::scrub(NodeId id) {
+Result<Done> MemoryHypervisor::scrub(NodeId id) {
     const std::lock_guard lock(mutex_);
     if (auto well = healthy(); !well) return tl::unexpected(well.error());
     const auto found = instances_.find(id);
     if (found == instances_.end()) return failure(ErrorCode::not_found, "there is no instance " + to_string(id));
     found->second.running = true;
     issue_identity(id);
-    return found->second.door;
+    return Done{found->second.door, "there is no disk that could hold anything"};
 }
 
 Result<> MemoryHypervisor::destroy(NodeId id) {
@@ -46,7 +46,7 @@ Result<std::vector<ListedInstance>> MemoryHypervisor::list(const std::string& ho
     for (const auto& [id, instance] : instances_) {
         if (instance.spec.host == host && instance.running) {
             listed.push_back({id, true, instance.door, instance.spec.image, instance.spec.vcpus, instance.spec.memory_mib,
-                              instance.spec.slots});
+                              instance.spec.slots, instance.spec.disk_mib});
         }
     }
     return listed;

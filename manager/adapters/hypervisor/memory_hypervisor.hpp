@@ -16,7 +16,7 @@ class MemoryHypervisor : public Hypervisor {
     explicit MemoryHypervisor(ArrivalSink sink) : sink_(std::move(sink)) {}
 
     [[nodiscard]] Result<Endpoint> create(const InstanceSpec& spec) override;
-    [[nodiscard]] Result<Endpoint> scrub(NodeId id) override;
+    [[nodiscard]] Result<Done> scrub(NodeId id) override;
     [[nodiscard]] Result<> destroy(NodeId id) override;
     void tidy(NodeId) override {}
     [[nodiscard]] Result<std::vector<ListedInstance>> list(const std::string& host) override;
