@@ -93,12 +93,12 @@ TEST_CASE("configuration: a complaint names file, line, option and what is allow
     check("key = \"a#", "key = \"\\u00e4#", "[[peer]] key", "Z85");
     check("[45000, 45010]", "[45010, 45000]", "/etc/u/m.toml:9: [instances] door_ports", "first and the last");
     check("role = \"terminal\"", "role = \"king\"", "/etc/u/m.toml:30: [[peer]] role", "operator, terminal, gateway, agent");
-    check("min_idle = 2", "min_paused = 3\nmax_paused = 2", "/etc/u/m.toml:14: [[pool]] min_paused", "not be more than max_paused");
+    check("min_idle = 2", "min_paused = 3\nmax_paused = 2", "/etc/u/m.toml:16: [[pool]] min_paused", "not be more than max_paused");
     check("min_idle = 2", "min_idle = 3\nmin_paused = 3\nmax_total = 5", "[[pool]] min_paused", "together");
-    check("min_idle = 2", "vcpus = 8", "/etc/u/m.toml:13: [[pool]] flavour fits on no [[host]]", "alpha has 4 vCPUs, one instance takes 8");
+    check("min_idle = 2", "vcpus = 8", "/etc/u/m.toml:15: [[pool]] flavour fits on no [[host]]", "alpha has 4 vCPUs, one instance takes 8");
     check("min_idle = 2", "labels = [\"gpu\"]", "[[pool]] flavour fits on no [[host]]", "alpha has no label \"gpu\"");
-    check("min_idle = 2", "policy = \"pile\"", "/etc/u/m.toml:15: [[pool]] policy", "spread, pack");
-    check("min_idle = 2", "environment = \"games\"", "/etc/u/m.toml:15: [[pool]] environment", "names no [[environment]]");
+    check("min_idle = 2", "policy = \"pile\"", "/etc/u/m.toml:16: [[pool]] policy", "spread, pack");
+    check("min_idle = 2", "environment = \"games\"", "/etc/u/m.toml:16: [[pool]] environment", "names no [[environment]]");
     check("protection = \"restart\"", "environment = \"games\"", "[[profile.application]] environment", "names no [[environment]]");
     check("vcpus = 4", "uri = \"alpha.example\"\nvcpus = 4", "/etc/u/m.toml:12: [[host]] uri", "qemu:///system");
     check("vcpus = 4", "labels = [\"two words\"]\nvcpus = 4", "[[host]] labels", "without blanks");

@@ -324,7 +324,7 @@ TEST_CASE("loop: a host is defined from the console only when somebody answers t
     manager.start();
     const std::vector<std::string> size{"vcpus=4", "memory_mib=4096"};
     const auto define = [&](const std::string& name, const std::string& uri) {
-        return manager.ask("define-host", {"name=" + name, "uri=" + uri, size[0], size[1]});
+        return manager.ask("define-host", {"name=" + name, "uri=" + uri, size[0], size[1], "reason=more room"});
     };
     CHECK_THAT(define("beta", "memory:///nobody").text, Catch::Contains("nobody answers at memory:///nobody") && Catch::Contains("no route to host"));
     other.fail_with("connection refused");
@@ -339,9 +339,9 @@ TEST_CASE("loop: a host is defined from the console only when somebody answers t
         return state.host_live.at(state.host_names.at("beta")).listed;
     }));
     CHECK(manager.ask("define-pool", {"flavour=wide", "vcpus=16"}).code == static_cast<std::uint32_t>(ErrorCode::invalid));
-    CHECK(manager.ask("define-pool", {"flavour=wide", "vcpus=2", "follow_demand=on", "policy=pack"}).code == 0);
+    CHECK(manager.ask("define-pool", {"flavour=wide", "vcpus=2", "follow_demand=on", "policy=pack", "reason=wide work"}).code == 0);
     CHECK(manager.ask("define-pool", {"flavour=wide", "vcpus=2"}).code != 0);
     CHECK(manager.ask("pool", {"flavour=wide", "max_idle=2", "min_idle=3"}).code == static_cast<std::uint32_t>(ErrorCode::invalid));
-    CHECK(manager.ask("remove-pool", {"flavour=wide"}).code == 0);
-    CHECK(manager.ask("remove-host", {"name=beta"}).code == 0);
+    CHECK(manager.ask("remove-pool", {"flavour=wide", "reason=not used"}).code == 0);
+    CHECK(manager.ask("remove-host", {"name=beta", "reason=not used"}).code == 0);
 }
