@@ -183,6 +183,11 @@ class Hypervisors {
         return keys;
     }
 
+    /// Precondition: the loop has not started.
+    void know_bundles(const std::vector<EnvironmentOptions>& files, const std::vector<EnvironmentRecord>& records) {
+        for (std::size_t i = 0; i < records.size(); ++i) files_.know_bundle(records[i].digest, files[i].file);
+    }
+
     HypervisorPort& port() { return workers_; }
 
   private:
@@ -268,6 +273,8 @@ int run_manager(const Configuration& configuration) {
     TicketSealer sealer(directory->ticket_keys);
     StoreWorker store(std::move(opened->store), sink);
     Hypervisors hypervisors(configuration, *directory, (*router)->endpoint(), sink);
+
+    hypervisors.know_bundles(configuration.environments, *environments);
 
     LoopOptions options;
     options.version = UNDERSTUDY_VERSION;

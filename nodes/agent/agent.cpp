@@ -19,7 +19,6 @@
 namespace understudy::node {
 namespace {
 
-constexpr int kProbePatienceMs = 3'000;
 constexpr Duration kLoadInterval = std::chrono::seconds(1);
 
 std::int64_t wall_ms() {

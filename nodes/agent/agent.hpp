@@ -19,6 +19,9 @@ namespace understudy::node {
 
 class Agent {
   public:
+    /// How long finding out about checkpoints may delay a start.
+    static constexpr int kProbePatienceMs = 3'000;
+
     /// Takes the door's port, clears what an earlier agent left, and begins to connect.
     /// Errors: `failed` (port in use, no account, …), `invalid` (keys).
     [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config);

@@ -45,6 +45,13 @@ class Reader {
         }
     }
 
+    void flag(const char* section, const char* name, bool& value) {
+        if (const auto* node = find(section, name)) {
+            if (const auto* found = node->as_boolean()) value = found->get();
+            else complain(*node, section, name, "has to be true or false");
+        }
+    }
+
     void required(const char* section, const char* name, bool given) {
         if (!given) note(file_ + ": the option " + full(section, name) + " is missing");
     }
@@ -130,12 +137,20 @@ Result<Config> parse_config(std::string text, const std::string& name) {
     reader.text("sessions", "user", config.user);
     reader.text("sessions", "geometry", config.geometry);
     reader.share("sessions", "pause_budget", config.pause_budget);
+    reader.text("machine", "host_name", config.machine.host_name);
+    reader.text("machine", "id", config.machine.machine_id);
+    reader.text("machine", "mac", config.machine.mac);
+    reader.text("machine", "entropy", config.machine.entropy);
+    reader.flag("held", "held", config.held);
+    reader.text("held", "seed_disk", config.seed_disk);
+    reader.number("held", "wall_ms", config.wall_ms, 0, std::numeric_limits<std::int64_t>::max());
     reader.text("log", "level", config.log_level);
-    reader.required("node", "id", static_cast<bool>(config.node));
-    reader.required("manager", "endpoint", !config.manager_endpoint.empty());
-    reader.required("manager", "public_key (40 characters)", config.manager_public_key.size() == kKeyLength);
-    reader.required("keys", "public (40 characters)", config.public_key.size() == kKeyLength);
-    reader.required("keys", "secret (40 characters)", config.secret_key.size() == kKeyLength);
+    // Who is held is nobody yet.
+    reader.required("node", "id", config.held || config.node);
+    reader.required("manager", "endpoint", config.held || !config.manager_endpoint.empty());
+    reader.required("manager", "public_key (40 characters)", config.held || config.manager_public_key.size() == kKeyLength);
+    reader.required("keys", "public (40 characters)", config.held || config.public_key.size() == kKeyLength);
+    reader.required("keys", "secret (40 characters)", config.held || config.secret_key.size() == kKeyLength);
     reader.refuse_unknown();
     if (!reader.problem().empty()) return failure(ErrorCode::invalid, reader.problem());
     return config;

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "nodes/agent/machine_identity.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/result.hpp"
 
@@ -31,6 +32,12 @@ struct Config {
     std::string user = "session";
     std::string geometry = "1024x768";
     double pause_budget = 0.1;
+
+    MachineIdentity machine;
+
+    bool held = false;                 ///< wait for another seed before anything is said to the manager
+    std::string seed_disk = "/dev/vdc";
+    std::int64_t wall_ms = 0;          ///< when the seed of a machine that was held was written; 0: it was not
 
     std::string log_level = "info";
 };

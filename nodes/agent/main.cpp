@@ -1,5 +1,6 @@
 // understudy-agent: one per node. Runs as root, because it makes namespaces and checkpoints.
 #include <csignal>
+#include <filesystem>
 
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -10,6 +11,8 @@
 
 #include "nodes/agent/agent.hpp"
 #include "nodes/agent/config.hpp"
+#include "nodes/agent/held.hpp"
+#include "nodes/agent/probe.hpp"
 
 namespace {
 
@@ -34,6 +37,17 @@ void ask_to_be_spared() {
     }
 }
 
+understudy::Result<understudy::node::Config> go_on_with_a_seed(const understudy::node::Config& held, const std::string& file, int stop) {
+    // What takes longest of a start; the answer is kept for this boot, which the copies share.
+    std::error_code ignored;
+    std::filesystem::create_directories(held.run_folder, ignored);
+    static_cast<void>(understudy::node::probe_checkpoints(held.run_folder + "/checkpoint-probe", Agent::kProbePatienceMs));
+    spdlog::info("held: waiting for a seed on {}", held.seed_disk);
+    auto config = understudy::node::wait_for_seed(held, file, stop);
+    if (config) spdlog::info("node={} goes on with a seed of its own", config->node.value);
+    return config;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -45,7 +59,7 @@ int main(int count, char** words) {
     spdlog::set_default_logger(spdlog::stderr_color_mt("agent"));
     spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
     const Descriptor signals = take_signals();
-    const auto config = understudy::node::read_config(file);
+    auto config = understudy::node::read_config(file);
     if (!config) {
         spdlog::error("{}", config.error().message);
         return 2;
@@ -54,6 +68,14 @@ int main(int count, char** words) {
     ask_to_be_spared();
     // A node whose sessions are busy still renews its lease in time.
     ::setpriority(PRIO_PROCESS, 0, -10);
+    if (config->held) {
+        config = go_on_with_a_seed(*config, file, signals.get());
+        if (!config) {
+            spdlog::error("{}", config.error().message);
+            return 1;
+        }
+    }
+    if (const auto taken = understudy::node::take_on(config->machine); !taken) spdlog::warn("{}", taken.error().message);
     auto agent = Agent::start(*config);
     if (!agent) {
         spdlog::error("{}", agent.error().message);

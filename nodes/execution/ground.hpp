@@ -10,6 +10,7 @@
 #include "nodes/agent/base/loop.hpp"
 #include "nodes/agent/base/process.hpp"
 #include "nodes/agent/base/worker.hpp"
+#include "nodes/execution/environments.hpp"
 #include "protocol/messages.hpp"
 
 namespace understudy::node {
@@ -78,6 +79,7 @@ struct Ground {
     SessionServices services;
     Worker cleaner{};  ///< takes apart what is over, so that nobody waits for it
     RestoreTurns restore_turns{};
+    Environments environments{loop, settings.environments_folder, services.log};
 
     void log(const std::string& words) const { services.log("info", words); }
     void warn(const std::string& words) const { services.log("warning", words); }

@@ -71,15 +71,23 @@ void Session::become_primary(const AssignSession& assign) {
         tree_ = standby_->tree();
         standby_.reset();
     }
-    if (assign.restore == CheckpointId{}) {
+    const auto attempt = attempt_;
+    std::function<void()> begin = lifeline_.bind([this, attempt] {
+        if (attempt == attempt_) begin_run();
+    });
+    ground_.environments.when_there(assign.application.environment, begin);
+}
+
+void Session::begin_run() {
+    if (assign_.restore == CheckpointId{}) {
         start_afresh();
         return;
     }
     // One that came in after the manager decided is newer by what the person did since.
     const auto* newest = store_.newest();
-    const bool newer = newest != nullptr && newest->info.id.epoch == assign.restore.epoch && newest->info.id > assign.restore &&
+    const bool newer = newest != nullptr && newest->info.id.epoch == assign_.restore.epoch && newest->info.id > assign_.restore &&
                        !store_.chain(newest->info.id).empty();
-    restore(newer ? newest->info.id : assign.restore);
+    restore(newer ? newest->info.id : assign_.restore);
 }
 
 void Session::become_backup(const AssignSession& assign) {

@@ -43,6 +43,7 @@ class Session {
     void release(const AssignSession& assign);
     void give_up();
     void end_run();
+    void begin_run();
     void start_afresh();
     void restore(CheckpointId id);
     void restore_into(CheckpointId id, const PreparedTree& tree);

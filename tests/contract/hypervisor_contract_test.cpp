@@ -4,7 +4,9 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
+#include <cstring>
 #include <fstream>
 
 #include "manager/adapters/config/state_directory.hpp"
@@ -13,6 +15,7 @@
 #include "manager/adapters/hypervisor/keyed_workers.hpp"
 #include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
 #include "manager/adapters/hypervisor/memory_hypervisor.hpp"
+#include "manager/adapters/hypervisor/saved_domain.hpp"
 #include "manager/adapters/system/files.hpp"
 #include "tests/contract/hypervisor_suite.hpp"
 #include "tests/contract/temporary_directory.hpp"
@@ -54,14 +57,21 @@ struct TestDriver {
     }
     TemporaryDirectory directory;
     InstanceOptions options;
+    Bundle bundle = put_bundle(directory / "environments");
     std::unique_ptr<InstanceFiles> files;
     DoorPorts ports{20000, 60000};
 };
 
+std::vector<Claim> both_suites() {
+    std::vector<Claim> claims = hypervisor_suite();
+    claims.insert(claims.end(), paused_suite().begin(), paused_suite().end());
+    return claims;
+}
+
 }  // namespace
 
 TEST_CASE("hypervisor suite: in memory") {
-    for (const Claim& claim : hypervisor_suite()) {
+    for (const Claim& claim : both_suites()) {
         DYNAMIC_SECTION(claim.name) {
             Told told;
             MemoryHypervisor hypervisor([&told](const Arrival& arrival) { told(arrival); });
@@ -71,13 +81,14 @@ TEST_CASE("hypervisor suite: in memory") {
 }
 
 TEST_CASE("hypervisor suite: libvirt's test driver") {
-    for (const Claim& claim : hypervisor_suite()) {
+    for (const Claim& claim : both_suites()) {
         DYNAMIC_SECTION(claim.name) {
             Told told;
             TestDriver driver;
             LibvirtHypervisor hypervisor = driver.make("ours", [&told](const Arrival& arrival) { told(arrival); });
-            claim.check({hypervisor, told});
-            clear({hypervisor, told});
+            const Subject subject{hypervisor, told, "alpha", driver.bundle};
+            claim.check(subject);
+            clear(subject);
         }
     }
 }
@@ -136,6 +147,98 @@ TEST_CASE("libvirt: a creation that fails leaves no files, no key and no port be
     CHECK_FALSE(std::filesystem::exists(driver.directory / "instances/5"));
 }
 
+TEST_CASE("libvirt: two hundred instances, some of which could not be made, leave no domain, file, key, port or descriptor") {
+    Told told;
+    TestDriver driver;
+    LibvirtHypervisor hypervisor = driver.make("ours", [&told](const Arrival& arrival) { told(arrival); });
+    const auto descriptors = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+    };
+    const std::string image = driver.directory / "image/base.img";
+    std::ptrdiff_t before = 0;
+    std::size_t failed = 0;
+    for (std::uint64_t id = 1; id <= 200; ++id) {
+        if (id == 10) before = descriptors();
+        InstanceSpec spec = small_spec(id);
+        if (id % 3 == 0) spec.tier = Tier::paused;
+        const bool fault = id % 7 == 0;
+        if (fault) std::filesystem::rename(image, image + ".away");
+        const auto door = hypervisor.create(spec);
+        if (fault) std::filesystem::rename(image + ".away", image);
+        CHECK(door.has_value() == !fault);
+        if (!door) ++failed;
+        else if (id % 5 == 0) CHECK(hypervisor.scrub(NodeId(id)));
+        CHECK(hypervisor.list("alpha")->size() == (fault ? 0 : 1));
+        CHECK(hypervisor.destroy(NodeId(id)));
+        hypervisor.tidy(NodeId(id));
+    }
+    CHECK(failed == 28);
+    CHECK(hypervisor.list("alpha")->empty());
+    CHECK(told.keys().empty());
+    CHECK(std::filesystem::is_empty(driver.directory / "instances"));
+    CHECK(descriptors() == before);
+    CHECK(driver.ports.taken() == 0);
+}
+
+TEST_CASE("instance files: a bundle is what its digest says, or is not deployed") {
+    TestDriver driver;
+    CHECK(driver.files->bundle(driver.bundle));
+    const auto missing = driver.files->bundle({"tools", "sha256:" + std::string(64, 'a')});
+    REQUIRE_FALSE(missing);
+    CHECK_THAT(missing.error().message, Catch::Contains("make-environment"));
+    CHECK(driver.files->bundle({"tools", "md5:1"}).error().code == ErrorCode::invalid);
+    const std::string file = driver.directory / ("environments/" + driver.bundle.digest.substr(7) + ".env");
+    std::ofstream(file, std::ios::app) << "more";
+    CHECK(driver.files->bundle(driver.bundle).error().code == ErrorCode::damaged);
+}
+
+TEST_CASE("instance files: one that is awakened gets its seed where the machine looks, and the record says who it is") {
+    TestDriver driver;
+    const auto held = driver.files->prepare_held(small_spec(5), 41007, "key");
+    REQUIRE(held);
+    const std::string path = driver.files->path(NodeId(5), "seed.img");
+    struct stat before {};
+    struct stat after {};
+    REQUIRE(::stat(path.c_str(), &before) == 0);
+    CHECK_THAT(*read_file(path), Catch::Contains("held = true"));
+    const auto awake = driver.files->awaken(NodeId(5));
+    INFO(words(awake));
+    REQUIRE(awake);
+    CHECK(awake->public_key != held->public_key);
+    CHECK(driver.files->find(NodeId(5))->public_key == awake->public_key);
+    REQUIRE(::stat(path.c_str(), &after) == 0);
+    CHECK(after.st_ino == before.st_ino);
+    CHECK(after.st_size == before.st_size);
+    CHECK_THAT(*read_file(path), Catch::Contains(awake->public_key) && Catch::Contains("wall_ms") && !Catch::Contains("held = true"));
+    CHECK_FALSE(std::filesystem::exists(driver.files->path(NodeId(5), "seed.held")));
+}
+
+TEST_CASE("saved domain: the description is replaced, the memory and libvirt's cookie stay, and nonsense is refused") {
+    TemporaryDirectory directory;
+    const std::string path = directory / "memory.save";
+    const std::string xml = "<domain>old</domain>";
+    const std::string cookie = "<cookie/>";
+    const std::uint32_t room = 4096;
+    std::string file = "LibvirtQemudSave";
+    const auto number = [&file](std::uint32_t value) { file.append(reinterpret_cast<const char*>(&value), sizeof value); };
+    for (const std::uint32_t value : {2U, room, 1U, 0U, static_cast<std::uint32_t>(xml.size() + 1)}) number(value);
+    for (int i = 0; i < 14; ++i) number(0);
+    std::string data = xml + '\0' + cookie + '\0';
+    data.resize(room, '\0');
+    std::ofstream(path, std::ios::binary) << file << data << "memory";
+    const std::string longer = "<domain>something longer</domain>";
+    REQUIRE(rename_saved_domain(path, longer));
+    const std::string now = *read_file(path);
+    CHECK(now.size() == file.size() + data.size() + 6);
+    CHECK_THAT(now, Catch::Contains(longer) && Catch::Contains(cookie) && Catch::EndsWith("memory") && !Catch::Contains("old"));
+    std::uint32_t offset = 0;
+    std::memcpy(&offset, now.data() + 32, sizeof offset);
+    CHECK(now.substr(92 + offset, cookie.size()) == cookie);
+    CHECK(rename_saved_domain(path, std::string(5000, 'x')).error().code == ErrorCode::limit);
+    std::ofstream(path) << std::string(200, 'x');
+    CHECK(rename_saved_domain(path, longer).error().code == ErrorCode::damaged);
+}
+
 TEST_CASE("instance files: the seed is for the guest alone, and the record survives the manager") {
     TestDriver driver;
     const auto made = driver.files->prepare(small_spec(5), 41007);
@@ -185,7 +288,7 @@ TEST_CASE("door ports: one in use is not handed out, and a range used up says wh
 
 TEST_CASE("domain: text from outside cannot leave its place in the XML") {
     DomainPlan plan;
-    plan.id = NodeId(5);
+    plan.name = domain_name(NodeId(5));
     plan.type = "qemu";
     plan.command_line = "a='1' <b> & \"c\"";
     plan.mark = {"cl'uster", "ho<st>\"&", 41000};

@@ -30,6 +30,7 @@ struct Subject {
     manager::Hypervisor& hypervisor;
     const Told& told;
     std::string host = "alpha";
+    manager::Bundle bundle{"tools", "sha256:" + std::string(64, '0')};  ///< one that it can deploy
 };
 
 struct Claim {
@@ -41,10 +42,16 @@ struct Claim {
 inline constexpr std::uint64_t kMostInstances = 10;
 [[nodiscard]] const std::vector<Claim>& hypervisor_suite();
 
+/// Where instances can stand still.
+[[nodiscard]] const std::vector<Claim>& paused_suite();
+
 /// Destroys what a claim left.
 void clear(const Subject& subject);
 
 [[nodiscard]] manager::InstanceSpec small_spec(std::uint64_t id, const std::string& host = "alpha");
+
+/// Writes a bundle of a few bytes there, which no guest could mount.
+[[nodiscard]] manager::Bundle put_bundle(const std::string& folder);
 
 template <class T>
 std::string words(const Result<T>& result) {

@@ -5,8 +5,11 @@
 #include <poll.h>
 
 #include <csignal>
+#include <ctime>
 #include <filesystem>
+#include <thread>
 
+#include "manager/adapters/system/files.hpp"
 #include "tests/contract/machine_rig.hpp"
 
 using namespace understudy;
@@ -17,11 +20,61 @@ using Clock = std::chrono::steady_clock;
 
 TEST_CASE("hypervisor suite: embedded QEMU") {
     const Subject subject = embedded_machine().subject();
-    for (const Claim& claim : hypervisor_suite()) {
-        INFO(claim.name);
-        claim.check(subject);
-        clear(subject);
+    for (const auto* suite : {&hypervisor_suite(), &paused_suite()}) {
+        for (const Claim& claim : *suite) {
+            INFO(claim.name);
+            claim.check(subject);
+            clear(subject);
+        }
     }
+}
+
+TEST_CASE("machine: one that stood still goes on at once, as somebody who knows what time it is") {
+    MachineRig& machine = embedded_machine();
+    InstanceSpec spec = small_spec(5);
+    spec.tier = Tier::paused;
+    auto start = Clock::now();
+    REQUIRE(machine.hypervisor().create(spec));  // makes the frozen machine where no test before did
+    WARN("the first stood still after " << ms_since(start) << " ms");
+    spec.id = NodeId(6);
+    start = Clock::now();
+    REQUIRE(machine.hypervisor().create(spec));
+    WARN("the second stood still after " << ms_since(start) << " ms");
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    CHECK_FALSE(std::filesystem::exists(machine.console(6)) && read_file(machine.console(6))->find("goes on") != std::string::npos);
+    start = Clock::now();
+    const auto door = machine.hypervisor().resume(NodeId(6));
+    INFO(words(door));
+    REQUIRE(door);
+    WARN("told to go on within " << ms_since(start) << " ms");
+    CHECK(file_says(machine.console(6), "node=6 goes on with a seed of its own", std::chrono::seconds(20)));
+    WARN("it went on " << ms_since(start) << " ms after it was asked to");
+    CHECK(file_says(machine.console(6), "checkpoints=", std::chrono::seconds(20)));
+    WARN("its agent had started " << ms_since(start) << " ms after it was asked to");
+    // What the agent logs next bears the clock that it was given.
+    const std::string console = *read_file(machine.console(6));
+    const auto line = console.rfind("\n", console.find("node=6 goes on"));
+    const std::time_t now = std::time(nullptr);
+    char today[16];
+    std::strftime(today, sizeof today, "%Y-%m-%dT%H", std::gmtime(&now));
+    CHECK_THAT(console.substr(line + 1, 40), Catch::Contains(today));
+    CHECK(console.find("could not take on its identity") == std::string::npos);
+    clear(machine.subject());
+}
+
+TEST_CASE("machine: an environment reaches a running guest, verified, within moments") {
+    MachineRig& machine = embedded_machine();
+    const Bundle bundle = machine.make_environment("tools");
+    REQUIRE(machine.hypervisor().create(small_spec(5)));
+    REQUIRE(file_says(machine.console(5), "checkpoints=", std::chrono::seconds(90)));  // its agent has started
+    const auto start = Clock::now();
+    const auto deployed = machine.hypervisor().deploy(NodeId(5), bundle);
+    INFO(words(deployed));
+    REQUIRE(deployed);
+    WARN("attached in " << ms_since(start) << " ms");
+    CHECK(file_says(machine.console(5), "environment=tools verified and mounted", std::chrono::seconds(20)));
+    WARN("mounted " << ms_since(start) << " ms after it was asked for");
+    clear(machine.subject());
 }
 
 TEST_CASE("machine: boots, is watched, is scrubbed, is destroyed; nothing is left") {

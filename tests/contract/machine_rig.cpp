@@ -41,7 +41,11 @@ MachineRig::MachineRig(std::string uri, std::map<std::string, std::string> door_
     options.image_dir = image_directory();
     options.agent_image = directory_ / "agent.img";
     options.acceleration = Acceleration::tcg;
-    REQUIRE(run_program({"truncate", "--size=1M", options.agent_image}, std::chrono::seconds(5)));
+    const std::string image_tools = std::string(SOURCE_DIRECTORY) + "/nodes/image/";
+    const auto packed = uri.empty() ? run_program({image_tools + "pack-programs", BINARY_DIRECTORY, options.agent_image}, std::chrono::seconds(60))
+                                    : run_program({"truncate", "--size=1M", options.agent_image}, std::chrono::seconds(5));
+    INFO(words(packed));
+    REQUIRE(packed);
     files_ = std::make_unique<InstanceFiles>(directory_ / "instances", options, ManagerContact{"tcp://10.0.2.2:1", std::string(40, 'k')});
     const ArrivalSink sink = [this](Arrival arrival) {
         told_(arrival);
@@ -75,6 +79,15 @@ void MachineRig::deliver() {
             watch.add(started->node, started->pid, std::move(started->process));
         }
     }
+}
+
+Bundle MachineRig::make_environment(const std::string& name) {
+    const auto made = run_program({std::string(SOURCE_DIRECTORY) + "/nodes/image/make-environment", "--name", name, "--out", directory_ / "environments",
+                                   "--command", "echo from the environment"},
+                                  std::chrono::seconds(60));
+    INFO(words(made));
+    REQUIRE(made);
+    return {name, made->substr(0, made->find('\n'))};
 }
 
 MachineRig& embedded_machine() {

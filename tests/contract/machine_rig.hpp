@@ -19,8 +19,9 @@ namespace understudy::test {
 [[nodiscard]] manager::LibvirtLibrary& library();
 [[nodiscard]] std::string image_directory();
 
-/// One adapter at `uri` ("" for the embedded driver below the rig's own directory). Its guests have a disk
-/// without programs: they boot, and their process 1 says that the agent is missing.
+/// One adapter. At the embedded driver below the rig's own directory (no `uri`) guests have our programs, and an
+/// agent that looks for a manager in vain. Elsewhere they have a disk without programs: they boot, and their
+/// process 1 says that the agent is missing.
 class MachineRig {
   public:
     explicit MachineRig(std::string uri = {}, std::map<std::string, std::string> door_addresses = {});
@@ -30,7 +31,10 @@ class MachineRig {
 
     [[nodiscard]] manager::LibvirtHypervisor& hypervisor() { return *hypervisor_; }
     [[nodiscard]] manager::InstanceFiles& files() { return *files_; }
-    [[nodiscard]] Subject subject(const std::string& host = "alpha") { return {*hypervisor_, told_, host}; }
+    [[nodiscard]] std::string console(std::uint64_t id) const { return files_->path(NodeId(id), "console.log"); }
+    /// A bundle that guests can mount.
+    [[nodiscard]] manager::Bundle make_environment(const std::string& name);
+    [[nodiscard]] Subject subject(const std::string& host = "alpha") { return {*hypervisor_, told_, host, bundle_}; }
 
     /// Hands what the workers reported to the watch, as the loop does.
     void deliver();
@@ -44,6 +48,7 @@ class MachineRig {
     std::unique_ptr<manager::InstanceFiles> files_;
     manager::Mailbox<manager::Arrival> mailbox_;
     Told told_;
+    manager::Bundle bundle_ = put_bundle(directory_ / "environments");
     std::unique_ptr<manager::LibvirtHypervisor> hypervisor_;
     // The loop does this in the manager: libvirt waits for the daemons that it ended.
     std::atomic<bool> stopping_ = false;

@@ -128,6 +128,28 @@ def more_idle_than_max_idle_are_destroyed():
         expect_idle(cluster, 1, 60)
 
 
+def returned_machines_are_scrubbed_and_the_manager_does_not_grow():
+    with Cluster("returned", min_idle=1, max_idle=2, max_total=4, **SMALL) as cluster:
+        cluster.prepare()
+        cluster.start_manager()
+        expect_idle(cluster, 1)
+        figures = []
+        for turn in range(5):
+            probe = cluster.probe()
+            probe.wait_event("picture", 120)
+            cluster.command("release", "demo", "--reason", "test")
+            until(lambda: not [n for n in cluster.view()["nodes"] if n["state"] == "serving"], 60, "its machines are returned")
+            probe.close()
+            cluster.probes.remove(probe)
+            until(lambda: as_counted(cluster) and pool(cluster)["idle"] >= 1, 120, lambda: f"the pool is at rest: {pool(cluster)}")
+            process = Path(f"/proc/{cluster.manager.pid}")
+            resident = int((process / "statm").read_text().split()[1]) * 4
+            figures.append((len(list((process / "fd").iterdir())), resident))
+            say(f"  turn {turn}: {figures[-1][0]} descriptors, {figures[-1][1]} KiB")
+        claim(figures[-1][0] <= figures[1][0] + 2, f"descriptors grow: {figures}")
+        claim(figures[-1][1] <= figures[1][1] + 4096, f"memory grows: {figures}")
+
+
 HEART = (
     a_machine_that_waits_serves_without_another_being_made_for_it,
     a_creation_that_fails_twice_and_then_works_leaves_one_machine,
@@ -139,6 +161,7 @@ LONG = (
     a_damaged_image_is_not_handed_out,
     with_every_place_taken_the_terminal_is_told_and_served_when_there_is_room,
     more_idle_than_max_idle_are_destroyed,
+    returned_machines_are_scrubbed_and_the_manager_does_not_grow,
 )
 
 

@@ -7,6 +7,9 @@ namespace understudy::manager {
 namespace {
 
 constexpr std::string_view kPrefix = "us-";
+constexpr std::string_view kTemplatePrefix = "us-template-";
+/// vda to vdc are its own.
+constexpr std::string_view kFurtherDisks = "defghijklmnopqrstuvwxyz";
 
 /// One attribute, as ` name='value'`.
 std::string attribute(std::string_view name, std::string_view value) {
@@ -44,8 +47,8 @@ std::string disk_xml(const DomainDisk& disk, std::size_t position) {
     std::string xml = "<disk type='file' device='disk'>\n<driver name='qemu'" + attribute("type", disk.format) +
                       " cache='unsafe'/>\n<source" + attribute("file", disk.file) + "/>\n";
     if (!disk.backing.empty()) {
-        xml += "<backingStore type='file'><format type='raw'/><source" + attribute("file", disk.backing) +
-               "/><backingStore/></backingStore>\n";
+        xml += "<backingStore type='file'><format" + attribute("type", disk.backing_format) + "/><source" + attribute("file", disk.backing) + "/>" +
+               (disk.backing_format == "raw" ? "<backingStore/>" : "") + "</backingStore>\n";
     }
     xml += "<target" + attribute("dev", target) + " bus='virtio'/>\n";
     if (disk.read_only) xml += "<readonly/>\n";
@@ -61,10 +64,11 @@ std::string processor_xml(const DomainPlan& plan) {
 /// libvirt has no element for a forwarded port of user-mode networking.
 std::string door_xml(const DomainPlan& plan) {
     if (plan.type == "test") return {};
-    const std::string forward = "user,id=door,hostfwd=tcp:" + plan.door_address + ":" + std::to_string(plan.mark.door_port) + "-:5900";
+    std::string forward = "user,id=door";
+    if (!plan.door_address.empty()) forward += ",hostfwd=tcp:" + plan.door_address + ":" + std::to_string(plan.mark.door_port) + "-:5900";
     std::string xml = "<qemu:commandline>\n";
     for (const std::string& word : {std::string("-netdev"), forward, std::string("-device"),
-                                    std::string("virtio-net-pci,netdev=door,addr=0x10,romfile=")}) {
+                                    "virtio-net-pci,netdev=door,addr=0x10,romfile=" + (plan.mac.empty() ? std::string() : ",mac=" + plan.mac)}) {
         xml += "<qemu:arg" + attribute("value", word) + "/>\n";
     }
     return xml + "</qemu:commandline>\n";
@@ -81,6 +85,26 @@ std::optional<NodeId> node_of_domain(std::string_view name) {
     const auto [end, problem] = std::from_chars(name.data(), name.data() + name.size(), number);
     if (problem != std::errc() || end != name.data() + name.size() || number == 0) return std::nullopt;
     return NodeId(number);
+}
+
+std::string template_name(const std::string& key) { return std::string(kTemplatePrefix) + key; }
+
+std::optional<std::string> key_of_template(std::string_view name) {
+    if (!name.starts_with(kTemplatePrefix)) return std::nullopt;
+    return std::string(name.substr(kTemplatePrefix.size()));
+}
+
+bool has_disk(const std::string& domain, const std::string& serial) { return domain.find("<serial>" + serial + "</serial>") != std::string::npos; }
+
+std::optional<std::string> further_disk_xml(const std::string& domain, const std::string& file, const std::string& serial) {
+    if (has_disk(domain, serial)) return std::nullopt;
+    for (const char letter : kFurtherDisks) {
+        const std::string target = std::string("vd") + letter;
+        if (domain.find("dev='" + target + "'") != std::string::npos) continue;
+        return "<disk type='file' device='disk'>\n<driver name='qemu' type='raw' cache='unsafe'/>\n<source" + attribute("file", file) +
+               "/>\n<target" + attribute("dev", target) + " bus='virtio'/>\n<readonly/>\n" + element("serial", serial) + "</disk>\n";
+    }
+    return std::nullopt;
 }
 
 std::string escape_xml(std::string_view text) {
@@ -102,7 +126,8 @@ std::string escape_xml(std::string_view text) {
 
 std::string domain_xml(const DomainPlan& plan) {
     std::string xml = "<domain" + attribute("type", plan.type) + " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n";
-    xml += element("name", domain_name(plan.id));
+    xml += element("name", plan.name);
+    if (!plan.uuid.empty()) xml += element("uuid", plan.uuid);
     xml += std::string("<metadata><us:instance xmlns:us='") + kMarkUri + "'" + attribute("cluster", plan.mark.cluster) +
            attribute("host", plan.mark.host) + attribute("door", std::to_string(plan.mark.door_port)) + "/></metadata>\n";
     xml += "<memory unit='MiB'>" + std::to_string(plan.memory_mib) + "</memory>\n";

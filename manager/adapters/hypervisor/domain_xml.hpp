@@ -16,6 +16,7 @@ struct DomainDisk {
     std::string format;   ///< "qcow2" or "raw"
     std::string backing;  ///< read-only base of a qcow2 disk; empty: none
     bool read_only = false;
+    std::string backing_format = "raw";
 };
 
 /// The mark in a domain's metadata: whose it is, and what must be known to adopt it.
@@ -27,7 +28,8 @@ struct InstanceMark {
 };
 
 struct DomainPlan {
-    NodeId id;
+    std::string name;
+    std::string uuid;  ///< empty: libvirt draws one
     std::string type;  ///< "qemu", "kvm" or "test"
     std::uint32_t vcpus = 1;
     std::uint32_t memory_mib = 512;
@@ -36,7 +38,8 @@ struct DomainPlan {
     std::string command_line;
     std::vector<DomainDisk> disks;  ///< vda, vdb, … in this order
     std::string console_file;
-    std::string door_address;       ///< where the forwarded port listens
+    std::string door_address;       ///< where the forwarded port listens; empty: there is none
+    std::string mac;                ///< of its network card
     InstanceMark mark;
 };
 
@@ -47,6 +50,17 @@ struct DomainPlan {
 
 [[nodiscard]] std::string escape_xml(std::string_view text);
 [[nodiscard]] std::string domain_xml(const DomainPlan& plan);
+
+/// "us-template-KEY": a machine that is frozen once it has booted.
+[[nodiscard]] std::string template_name(const std::string& key);
+/// The key in such a name; nothing for other names.
+[[nodiscard]] std::optional<std::string> key_of_template(std::string_view name);
+
+/// A read-only disk for a machine that runs, with the first `digest` digits as its serial number, at the first
+/// place that `domain` (a description as libvirt returns it) leaves free. Nothing: there is none, or it has
+/// the disk already (see has_disk).
+[[nodiscard]] std::optional<std::string> further_disk_xml(const std::string& domain, const std::string& file, const std::string& serial);
+[[nodiscard]] bool has_disk(const std::string& domain, const std::string& serial);
 
 inline constexpr const char* kMarkUri = "urn:understudy:instance:1";
 

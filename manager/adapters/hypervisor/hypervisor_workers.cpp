@@ -70,10 +70,6 @@ Error HypervisorWorkers::no_host(HostId id) const {
     return {ErrorCode::unavailable, why != unusable_.end() ? why->second : "the configuration has no [[host]] for host " + to_string(id)};
 }
 
-void HypervisorWorkers::not_supported(OperationId operation, const Host& host, const std::string& what) {
-    answer(operation, failure(ErrorCode::refused, "the hypervisor of host " + host.name + " does not support " + what));
-}
-
 void HypervisorWorkers::answer(OperationId operation, Result<Done> outcome) {
     const std::lock_guard lock(answering_);
     ++answered_;
@@ -83,23 +79,26 @@ void HypervisorWorkers::answer(OperationId operation, Result<Done> outcome) {
 void HypervisorWorkers::create(const CreateInstance& action) {
     Host* host = host_of(action.host);
     if (host == nullptr) return answer(action.operation, tl::unexpected(no_host(action.host)));
-    if (action.tier == Tier::paused) return not_supported(action.operation, *host, "instances that stand still");
     host->workers->submit(action.instance.value, Urgency::normal, [this, host, action] {
         answer(action.operation, door_of(host->hypervisor->create({action.instance, host->name, action.image, action.vcpus,
-                                                                   action.memory_mib, action.slots, action.disk_mib})));
+                                                                   action.memory_mib, action.slots, action.disk_mib, action.tier})));
     });
 }
 
 void HypervisorWorkers::resume(const ResumeInstance& action) {
     Host* host = host_of(action.host);
     if (host == nullptr) return answer(action.operation, tl::unexpected(no_host(action.host)));
-    not_supported(action.operation, *host, "instances that stand still");
+    // A person may be waiting for it.
+    host->workers->submit(action.instance.value, Urgency::urgent,
+                          [this, host, action] { answer(action.operation, door_of(host->hypervisor->resume(action.instance))); });
 }
 
 void HypervisorWorkers::deploy(const DeployEnvironment& action) {
     Host* host = host_of(action.host);
     if (host == nullptr) return answer(action.operation, tl::unexpected(no_host(action.host)));
-    not_supported(action.operation, *host, "environments");
+    host->workers->submit(action.instance.value, Urgency::urgent, [this, host, action] {
+        answer(action.operation, host->hypervisor->deploy(action.instance, {action.environment, action.digest}).map([] { return Done{}; }));
+    });
 }
 
 void HypervisorWorkers::scrub(const ScrubInstance& action) {

@@ -57,7 +57,6 @@ class HypervisorWorkers : public HypervisorPort {
     [[nodiscard]] Host* host_of(HostId id);
     void answer(OperationId operation, Result<Done> outcome);
     void answer_list(HostId id, Host& host);
-    void not_supported(OperationId operation, const Host& host, const std::string& what);
     [[nodiscard]] Result<Hypervisor*> open(const HostRecord& host);
     [[nodiscard]] Error no_host(HostId id) const;
 

@@ -2,15 +2,19 @@
 #include "manager/adapters/hypervisor/instance_files.hpp"
 
 #include <charconv>
-#include <cstring>
+#include <chrono>
 #include <filesystem>
 #include <sstream>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <sodium.h>
 #include <sys/socket.h>
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include "manager/adapters/config/state_directory.hpp"
+#include "manager/adapters/hypervisor/domain_xml.hpp"
 #include "manager/adapters/system/files.hpp"
 #include "manager/adapters/system/run_program.hpp"
 
@@ -39,12 +43,35 @@ Result<InstanceFile> parse_instance(const std::string& text, const std::string& 
         file.spec.slots = static_cast<std::uint32_t>(number("slots"));
         file.spec.disk_mib = static_cast<std::uint64_t>(number("disk_mib"));
         file.door_port = static_cast<std::uint16_t>(number("door_port"));
+        if (table["paused"].value_or(false)) file.spec.tier = Tier::paused;
         file.public_key = table["public_key"].value_or(std::string());
+        file.mac = table["mac"].value_or(std::string());
+        file.template_key = table["template"].value_or(std::string());
         if (file.spec.id && file.public_key.size() == 40) return file;
     } catch (const toml::parse_error&) {
         // Said below.
     }
     return failure(ErrorCode::damaged, path + " cannot be read");
+}
+
+std::string padded(std::string text) {
+    text.resize((text.size() / kSeedBlock + 1) * kSeedBlock, '\0');
+    return text;
+}
+
+std::string random_hexadecimal(std::size_t bytes) {
+    std::string random(bytes, '\0');
+    ::randombytes_buf(random.data(), random.size());
+    std::string text(2 * bytes + 1, '\0');
+    ::sodium_bin2hex(text.data(), text.size(), reinterpret_cast<const unsigned char*>(random.data()), random.size());
+    text.pop_back();
+    return text;
+}
+
+/// In the range that QEMU's machines have.
+std::string random_mac() {
+    const std::string digits = random_hexadecimal(3);
+    return "52:54:00:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2);
 }
 
 /// Whether somebody listens there already, as QEMU would find out.
@@ -70,6 +97,8 @@ InstanceFiles::InstanceFiles(std::string directory, InstanceOptions options, Man
 std::string InstanceFiles::path(NodeId id, const std::string& file) const {
     return directory_ + "/" + to_string(id) + (file.empty() ? "" : "/" + file);
 }
+
+std::string InstanceFiles::beside(const std::string& name) const { return std::filesystem::path(directory_).parent_path().string() + "/" + name; }
 
 Result<KnownFile> InstanceFiles::agent_disk() {
     auto digest = digests_.of(options_.agent_image);
@@ -100,23 +129,26 @@ Result<> InstanceFiles::make_disk(const InstanceSpec& spec, const KnownFile& bas
     return {};
 }
 
-Result<> InstanceFiles::make_seed(const InstanceSpec& spec, const std::string& public_key,
-                                  const std::string& secret_key) const {
+std::string InstanceFiles::held_seed() { return padded("[held]\nheld = true\n"); }
+
+std::string InstanceFiles::seed_of(const InstanceFile& file, const std::string& secret_key, std::int64_t wall_ms) const {
     const toml::table seed{
-        {"node", toml::table{{"id", static_cast<std::int64_t>(spec.id.value)},
-                             {"slots", static_cast<std::int64_t>(spec.slots)},
+        {"node", toml::table{{"id", static_cast<std::int64_t>(file.spec.id.value)},
+                             {"slots", static_cast<std::int64_t>(file.spec.slots)},
                              {"loopback_alias", options_.loopback_alias}}},
         {"manager", toml::table{{"endpoint", contact_.guest_endpoint}, {"public_key", contact_.public_key}}},
-        {"keys", toml::table{{"public", public_key}, {"secret", secret_key}}},
+        {"keys", toml::table{{"public", file.public_key}, {"secret", secret_key}}},
+        {"machine", toml::table{{"host_name", domain_name(file.spec.id)},
+                                {"id", random_hexadecimal(16)},
+                                {"mac", file.mac},
+                                {"entropy", random_hexadecimal(32)}}},
+        {"held", toml::table{{"wall_ms", wall_ms}}},
     };
-    std::string text = text_of(seed);
-    text.resize((text.size() / kSeedBlock + 1) * kSeedBlock, '\0');
-    return write_file(path(spec.id, "seed.img"), text);
+    return padded(text_of(seed));
 }
 
-Result<InstanceFile> InstanceFiles::prepare(const InstanceSpec& spec, std::uint16_t door_port) {
-    const CurveKeys keys = make_curve_keys();
-    const InstanceFile file{spec, door_port, keys.public_key};
+Result<InstanceFile> InstanceFiles::record(InstanceFile file, const std::string& seed) {
+    const InstanceSpec& spec = file.spec;
     const toml::table record{{"node", static_cast<std::int64_t>(spec.id.value)},
                              {"host", spec.host},
                              {"image", spec.image},
@@ -124,16 +156,65 @@ Result<InstanceFile> InstanceFiles::prepare(const InstanceSpec& spec, std::uint1
                              {"memory_mib", static_cast<std::int64_t>(spec.memory_mib)},
                              {"slots", static_cast<std::int64_t>(spec.slots)},
                              {"disk_mib", static_cast<std::int64_t>(spec.disk_mib)},
-                             {"door_port", static_cast<std::int64_t>(door_port)},
-                             {"public_key", keys.public_key}};
+                             {"paused", spec.tier == Tier::paused},
+                             {"door_port", static_cast<std::int64_t>(file.door_port)},
+                             {"public_key", file.public_key},
+                             {"mac", file.mac},
+                             {"template", file.template_key}};
     auto done = make_directory(path(spec.id, {}))
-                    .and_then([&] { return make_seed(spec, keys.public_key, keys.secret_key); })
+                    .and_then([&] { return write_file(path(spec.id, "seed.img"), seed); })
                     .and_then([&] { return write_file(path(spec.id, "instance.toml"), text_of(record)); });
-    if (!done) {
-        static_cast<void>(remove(spec.id));
-        return tl::unexpected(done.error());
+    if (done) return file;
+    static_cast<void>(remove(spec.id));
+    return tl::unexpected(done.error());
+}
+
+Result<InstanceFile> InstanceFiles::prepare(const InstanceSpec& spec, std::uint16_t door_port) {
+    const CurveKeys keys = make_curve_keys();
+    const InstanceFile file{spec, door_port, keys.public_key, random_mac(), {}};
+    return record(file, seed_of(file, keys.secret_key, 0));
+}
+
+Result<InstanceFile> InstanceFiles::prepare_held(const InstanceSpec& spec, std::uint16_t door_port, const std::string& template_key) {
+    return record({spec, door_port, make_curve_keys().public_key, random_mac(), template_key}, held_seed());
+}
+
+Result<InstanceFile> InstanceFiles::awaken(NodeId id) {
+    auto file = find(id);
+    if (!file) return file;
+    const CurveKeys keys = make_curve_keys();
+    file->public_key = keys.public_key;
+    const std::string seed_path = path(id, "seed.img");
+    const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    const std::string seed = seed_of(*file, keys.secret_key, wall_ms);
+    // In place, because the machine has this very file open; the record first, because the machine may go on
+    // although this manager does not.
+    const std::string held = path(id, "seed.held");
+    std::error_code problem;
+    std::filesystem::create_hard_link(seed_path, held, problem);
+    auto recorded = record(*file, seed);
+    std::filesystem::rename(held, seed_path, problem);
+    if (!recorded) return recorded;
+    const UniqueFd disk(::open(seed_path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (problem || !disk || ::pwrite(disk.get(), seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) return system_failure("write " + seed_path);
+    return recorded;
+}
+
+Result<KnownFile> InstanceFiles::bundle(const Bundle& bundle) {
+    constexpr std::string_view kKind = "sha256:";
+    const std::string digest = bundle.digest.starts_with(kKind) ? bundle.digest.substr(kKind.size()) : bundle.digest;
+    if (digest.size() != 64 || digest.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        return failure(ErrorCode::invalid, "the environment " + bundle.name + " has no digest of the form sha256:... but " + bundle.digest);
     }
-    return file;
+    const auto known = bundles_.find(bundle.digest);
+    const std::string file = known != bundles_.end() ? known->second : beside("environments/" + digest + ".env");
+    auto content = digests_.of(file);
+    if (!content && content.error().code == ErrorCode::not_found) {
+        return failure(ErrorCode::not_found, "the bundle of the environment " + bundle.name + " is not at " + file + "; make it with nodes/image/make-environment");
+    }
+    if (!content) return tl::unexpected(content.error());
+    if (*content != digest) return failure(ErrorCode::damaged, file + " has the content sha256 " + *content + "; put the right one there");
+    return KnownFile{file, digest};
 }
 
 Result<> InstanceFiles::remove(NodeId id) {
@@ -185,6 +266,11 @@ Result<std::uint16_t> DoorPorts::take(const std::string& address) {
 void DoorPorts::keep(std::uint16_t port) {
     const std::lock_guard lock(mutex_);
     taken_.insert(port);
+}
+
+std::size_t DoorPorts::taken() const {
+    const std::lock_guard lock(mutex_);
+    return taken_.size();
 }
 
 void DoorPorts::give_back(std::uint16_t port) {

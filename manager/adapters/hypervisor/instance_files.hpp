@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -22,6 +23,8 @@ struct InstanceFile {
     InstanceSpec spec;
     std::uint16_t door_port = 0;
     std::string public_key;
+    std::string mac;           ///< of its network card
+    std::string template_key;  ///< the frozen machine it is a copy of; empty: none
 };
 
 /// What an instance needs to find the manager.
@@ -37,6 +40,16 @@ class InstanceFiles {
     /// Makes (or makes anew) seed and identity. Precondition: the instance does not run.
     /// Errors: `failed`; nothing is left behind.
     [[nodiscard]] Result<InstanceFile> prepare(const InstanceSpec& spec, std::uint16_t door_port);
+
+    /// The same for one that is to stand still as a copy of a frozen machine: nobody yet. Its public key is
+    /// one that nobody has the other half of.
+    [[nodiscard]] Result<InstanceFile> prepare_held(const InstanceSpec& spec, std::uint16_t door_port, const std::string& template_key);
+
+    /// Gives one that stands still its keys and identity, in the seed it is looking at. Errors: `not_found`, `failed`.
+    [[nodiscard]] Result<InstanceFile> awaken(NodeId id);
+
+    /// What the seed of a machine says that is nobody.
+    [[nodiscard]] static std::string held_seed();
 
     /// Makes (or makes anew) its disk on this machine, over `base`: everything written before is gone. Errors: `failed`.
     [[nodiscard]] Result<> make_disk(const InstanceSpec& spec, const KnownFile& base) const;
@@ -54,20 +67,30 @@ class InstanceFiles {
     [[nodiscard]] std::vector<InstanceFile> load_all(std::vector<std::string>& problems) const;
 
     [[nodiscard]] std::string path(NodeId id, const std::string& file) const;
+    /// STATE/NAME
+    [[nodiscard]] std::string beside(const std::string& name) const;
     [[nodiscard]] const InstanceOptions& options() const { return options_; }
 
     [[nodiscard]] const GuestImage& image() const { return image_; }
+
+    /// Where a bundle with this digest ("sha256:…") is. Precondition: nobody uses this yet.
+    void know_bundle(const std::string& digest, std::string file) { bundles_[digest] = std::move(file); }
+
+    /// A bundle of an environment: one that is known, or STATE/environments/DIGEST.env. Errors: `not_found` says how to make it,
+    /// `damaged`, `invalid`.
+    [[nodiscard]] Result<KnownFile> bundle(const Bundle& bundle);
 
     /// The disk with the agent's programs. Errors: `not_found` says how to make it.
     [[nodiscard]] Result<KnownFile> agent_disk();
 
   private:
-    [[nodiscard]] Result<> make_seed(const InstanceSpec& spec, const std::string& public_key,
-                                     const std::string& secret_key) const;
+    [[nodiscard]] Result<InstanceFile> record(InstanceFile file, const std::string& seed);
+    [[nodiscard]] std::string seed_of(const InstanceFile& file, const std::string& secret_key, std::int64_t wall_ms) const;
 
     std::string directory_;
     InstanceOptions options_;
     ManagerContact contact_;
+    std::map<std::string, std::string> bundles_;  ///< by digest
     ContentDigests digests_;  ///< remembered beside the directory
     GuestImage image_;
 };
@@ -82,9 +105,10 @@ class DoorPorts {
     /// Marks a port that an instance has already.
     void keep(std::uint16_t port);
     void give_back(std::uint16_t port);
+    [[nodiscard]] std::size_t taken() const;
 
   private:
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::uint16_t first_;
     std::uint16_t last_;
     std::uint16_t next_;

@@ -16,6 +16,8 @@ namespace {
 constexpr std::chrono::milliseconds kKillPatience{5000};
 constexpr std::chrono::milliseconds kForgetPatience{10000};
 constexpr int kStartAttempts = 3;
+/// A virtio disk's serial number has room for so many.
+constexpr std::size_t kSerialDigits = 20;
 
 /// What a port that somebody took meanwhile looks like in QEMU's words.
 bool says_port_in_use(const std::string& words) {
@@ -27,7 +29,7 @@ bool says_port_in_use(const std::string& words) {
 LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary&, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink)
     : options_(std::move(options)), files_(files), ports_(ports), sink_(std::move(sink)),
       connection_(options_.uri, [this](virDomainPtr domain, int event, int detail) { on_lifecycle(domain, event, detail); }),
-      volumes_(options_.cluster) {}
+      volumes_(options_.cluster), templates_(files_.beside("templates")) {}
 
 void LibvirtHypervisor::on_lifecycle(virDomainPtr domain, int event, int detail) {
     const auto id = node_of_domain(virDomainGetName(domain));
@@ -126,30 +128,37 @@ AccelerationVerdict LibvirtHypervisor::acceleration() {
     return *verdict_;
 }
 
-Result<LibvirtHypervisor::Disks> LibvirtHypervisor::make_disks(virConnectPtr connection, const InstanceSpec& spec) {
-    const auto kernel = files_.image().verified("vmlinuz");
-    if (!kernel) return tl::unexpected(kernel.error());
-    const auto initrd = files_.image().verified("initramfs.img");
-    if (!initrd) return tl::unexpected(initrd.error());
-    const auto base = files_.image().verified(spec.image + ".img");
-    if (!base) return tl::unexpected(base.error());
-    const auto agent = files_.agent_disk();
-    if (!agent) return tl::unexpected(agent.error());
+Result<LibvirtHypervisor::Parts> LibvirtHypervisor::parts_of(const InstanceSpec& spec) {
+    Parts parts;
+    const auto into = [](KnownFile& part) { return [&part](KnownFile file) { part = std::move(file); }; };
+    auto found = files_.image().verified("vmlinuz").map(into(parts.kernel))
+                     .and_then([&] { return files_.image().verified("initramfs.img").map(into(parts.initrd)); })
+                     .and_then([&] { return files_.image().verified(spec.image + ".img").map(into(parts.base)); })
+                     .and_then([&] { return files_.agent_disk().map(into(parts.agent)); });
+    if (!found) return tl::unexpected(found.error());
+    return parts;
+}
+
+LibvirtHypervisor::Disks LibvirtHypervisor::disks_here(NodeId id, const Parts& parts) const {
+    return {parts.kernel.path, parts.initrd.path, parts.base.path, parts.agent.path, files_.path(id, "disk.qcow2"),
+            files_.path(id, "seed.img"), files_.path(id, "console.log")};
+}
+
+Result<LibvirtHypervisor::Disks> LibvirtHypervisor::make_disks(virConnectPtr connection, const InstanceSpec& spec, const Parts& parts) {
     if (connection_.driver() != Driver::remote) {
-        if (auto made = files_.make_disk(spec, *base); !made) return tl::unexpected(made.error());
-        return Disks{kernel->path, initrd->path, base->path, agent->path, files_.path(spec.id, "disk.qcow2"),
-                     files_.path(spec.id, "seed.img"), files_.path(spec.id, "console.log")};
+        if (auto made = files_.make_disk(spec, parts.base); !made) return tl::unexpected(made.error());
+        return disks_here(spec.id, parts);
     }
     Disks disks;
-    const auto bytes = files_.disk_bytes(spec, *base);
+    const auto bytes = files_.disk_bytes(spec, parts.base);
     if (!bytes) return tl::unexpected(bytes.error());
     const auto seed = read_file(files_.path(spec.id, "seed.img"));
     if (!seed) return tl::unexpected(seed.error());
     const auto into = [](std::string& place) { return [&place](std::string path) { place = std::move(path); }; };
-    auto done = volumes_.bring(connection, *kernel, "vmlinuz").map(into(disks.kernel))
-                    .and_then([&] { return volumes_.bring(connection, *initrd, "initramfs.img").map(into(disks.initrd)); })
-                    .and_then([&] { return volumes_.bring(connection, *base, spec.image + ".img").map(into(disks.base)); })
-                    .and_then([&] { return volumes_.bring(connection, *agent, "agent.img").map(into(disks.agent)); })
+    auto done = volumes_.bring(connection, parts.kernel, "vmlinuz").map(into(disks.kernel))
+                    .and_then([&] { return volumes_.bring(connection, parts.initrd, "initramfs.img").map(into(disks.initrd)); })
+                    .and_then([&] { return volumes_.bring(connection, parts.base, spec.image + ".img").map(into(disks.base)); })
+                    .and_then([&] { return volumes_.bring(connection, parts.agent, "agent.img").map(into(disks.agent)); })
                     .and_then([&] { return volumes_.make_overlay(connection, spec.id, disks.base, *bytes).map(into(disks.disk)); })
                     .and_then([&] { return volumes_.make_seed(connection, spec.id, *seed).map(into(disks.seed)); })
                     .and_then([&] { return volumes_.make_console(connection, spec.id).map(into(disks.console)); });
@@ -168,7 +177,7 @@ Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::ui
     if (!command_line) return tl::unexpected(command_line.error());
     const std::string type = acceleration().acceleration;
     DomainPlan plan;
-    plan.id = spec.id;
+    plan.name = domain_name(spec.id);
     plan.type = connection_.driver() == Driver::test ? "test" : (type == "kvm" ? "kvm" : "qemu");
     plan.vcpus = spec.vcpus;
     plan.memory_mib = spec.memory_mib;
@@ -184,13 +193,16 @@ Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::ui
     return plan;
 }
 
-Result<Endpoint> LibvirtHypervisor::start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port) {
+Result<Done> LibvirtHypervisor::start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port) {
+    const auto parts = parts_of(spec);
+    if (!parts) return tl::unexpected(parts.error());
     const auto file = files_.prepare(spec, port);
     if (!file) return tl::unexpected(file.error());
-    const auto disks = make_disks(connection, spec);
+    const auto disks = make_disks(connection, spec, *parts);
     if (!disks) return tl::unexpected(disks.error());
-    const auto plan = plan_for(spec, port, *disks);
+    auto plan = plan_for(spec, port, *disks);
     if (!plan) return tl::unexpected(plan.error());
+    plan->mac = file->mac;
     sink_(IdentityIssued{spec.id, file->public_key});
     const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), 0));
     if (!domain) {
@@ -198,7 +210,8 @@ Result<Endpoint> LibvirtHypervisor::start(virConnectPtr connection, const Instan
         return failure(ErrorCode::failed, "cannot start " + domain_name(spec.id) + " on host " + spec.host + ": " + words);
     }
     watch(spec.id);
-    return door_of(plan->mark);
+    return Done{door_of(plan->mark), "its disk was made anew over " + spec.image + ".img, sha256 " + parts->base.digest +
+                                         " as the image's manifest says; new are its key, its machine id and its network address " + file->mac};
 }
 
 Result<Endpoint> LibvirtHypervisor::create(const InstanceSpec& spec) {
@@ -217,12 +230,12 @@ Result<Endpoint> LibvirtHypervisor::create(const InstanceSpec& spec) {
         const auto address = options_.door_addresses.find(spec.host);
         const auto port = ports_.take(address == options_.door_addresses.end() ? "127.0.0.1" : address->second);
         if (!port) return tl::unexpected(port.error());
-        auto door = start(connection->get(), spec, *port);
-        if (door) return door;
+        auto done = spec.tier == Tier::paused ? start_paused(connection->get(), spec, *port) : start(connection->get(), spec, *port);
+        if (done) return done->door;
         ports_.give_back(*port);
         sink_(IdentityRevoked{spec.id});
         static_cast<void>(remove_files(connection->get(), spec.id));
-        if (attempt == kStartAttempts || !says_port_in_use(door.error().message)) return door;
+        if (attempt == kStartAttempts || !says_port_in_use(done.error().message)) return tl::unexpected(done.error());
     }
 }
 
@@ -290,6 +303,26 @@ Result<> LibvirtHypervisor::destroy(NodeId id) {
     return remove_files(connection->get(), id);
 }
 
+Result<> LibvirtHypervisor::deploy(NodeId id, const Bundle& bundle) {
+    const auto file = files_.bundle(bundle);
+    if (!file) return tl::unexpected(file.error());
+    const auto connection = connection_.get();
+    if (!connection) return tl::unexpected(connection.error());
+    const auto found = find(connection->get(), id);
+    if (!found) return tl::unexpected(found.error());
+    if (!*found || !(*found)->running) return failure(ErrorCode::not_found, domain_name(id) + " does not run, so no environment can be deployed on it");
+    Result<std::string> place = file->path;
+    if (connection_.driver() == Driver::remote) place = volumes_.bring(connection->get(), *file, "environment-" + file->digest);
+    if (!place) return tl::unexpected(place.error());
+    const std::string serial = file->digest.substr(0, kSerialDigits);
+    const std::string present = take_text(virDomainGetXMLDesc((*found)->domain.get(), 0));
+    if (has_disk(present, serial)) return {};
+    const auto disk = further_disk_xml(present, *place, serial);
+    if (!disk) return failure(ErrorCode::no_capacity, domain_name(id) + " has no room for another disk");
+    if (virDomainAttachDeviceFlags((*found)->domain.get(), disk->c_str(), VIR_DOMAIN_AFFECT_LIVE) == 0) return {};
+    return failure(ErrorCode::failed, "cannot attach the environment " + bundle.name + " to " + domain_name(id) + ": " + libvirt_words());
+}
+
 void LibvirtHypervisor::tidy(NodeId id) {
     if (!forgotten_by_libvirt(id)) sink_(Remark{false, "libvirt still lists " + domain_name(id) + ", which has ended"});
 }
@@ -304,7 +337,9 @@ Result<std::vector<ListedInstance>> LibvirtHypervisor::list(const std::string& h
     std::free(handles);
     std::vector<ListedInstance> listed;
     for (Domain& domain : domains) {
-        const auto id = node_of_domain(virDomainGetName(domain.get()));
+        const std::string name = virDomainGetName(domain.get());
+        if (const auto key = key_of_template(name)) end_forgotten_template(std::move(domain), *key);
+        const auto id = node_of_domain(name);
         if (!id) continue;
         const auto found = look_at(std::move(domain));
         if (!found || found->mark.host != host || !found->running) continue;

@@ -18,6 +18,7 @@
 #include "manager/adapters/hypervisor/hypervisor.hpp"
 #include "manager/adapters/hypervisor/instance_files.hpp"
 #include "manager/adapters/hypervisor/libvirt_connection.hpp"
+#include "manager/adapters/hypervisor/machine_template.hpp"
 #include "manager/adapters/hypervisor/qemu_process.hpp"
 #include "manager/runtime/arrivals.hpp"
 
@@ -36,7 +37,9 @@ class LibvirtHypervisor : public Hypervisor {
     LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary& library, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink);
 
     [[nodiscard]] Result<Endpoint> create(const InstanceSpec& spec) override;
+    [[nodiscard]] Result<Endpoint> resume(NodeId id) override;
     [[nodiscard]] Result<Done> scrub(NodeId id) override;
+    [[nodiscard]] Result<> deploy(NodeId id, const Bundle& bundle) override;
     [[nodiscard]] Result<> destroy(NodeId id) override;
     void tidy(NodeId id) override;
     [[nodiscard]] Result<std::vector<ListedInstance>> list(const std::string& host) override;
@@ -49,6 +52,10 @@ class LibvirtHypervisor : public Hypervisor {
         InstanceMark mark;
         bool running = false;
     };
+    /// What instances are made from, verified.
+    struct Parts {
+        KnownFile kernel, initrd, base, agent;
+    };
     /// Files that an instance runs on, as its host names them.
     struct Disks {
         std::string kernel, initrd, base, agent, disk, seed, console;
@@ -59,10 +66,22 @@ class LibvirtHypervisor : public Hypervisor {
     /// Nothing: there is no such domain. Errors: `unavailable`, `refused` (it is a stranger's).
     [[nodiscard]] Result<std::optional<Found>> find(virConnectPtr connection, NodeId id) const;
     [[nodiscard]] Result<Found> look_at(Domain domain) const;
-    [[nodiscard]] Result<Endpoint> start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port);
+    [[nodiscard]] Result<Done> start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port);
+    [[nodiscard]] Result<Parts> parts_of(const InstanceSpec& spec);
     /// Makes everything that the instance runs on anew.
-    [[nodiscard]] Result<Disks> make_disks(virConnectPtr connection, const InstanceSpec& spec);
+    [[nodiscard]] Result<Disks> make_disks(virConnectPtr connection, const InstanceSpec& spec, const Parts& parts);
+    /// On this machine: where the instance's files are.
+    [[nodiscard]] Disks disks_here(NodeId id, const Parts& parts) const;
     [[nodiscard]] Result<DomainPlan> plan_for(const InstanceSpec& spec, std::uint16_t port, const Disks& disks);
+
+    // ---- machines that stand still (paused_instances.cpp)
+    [[nodiscard]] Result<Done> start_paused(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port);
+    [[nodiscard]] Result<std::string> template_key(const InstanceSpec& spec, const Parts& parts);
+    [[nodiscard]] Result<> make_template(virConnectPtr connection, const InstanceSpec& spec, const Parts& parts, const std::string& key);
+    [[nodiscard]] Result<> boot_and_freeze(virConnectPtr connection, const InstanceSpec& spec, const Parts& parts, const std::string& key);
+    [[nodiscard]] Result<> restore_copy(virConnectPtr connection, const InstanceFile& file, const Parts& parts);
+    /// One that an earlier manager began and nobody finishes.
+    void end_forgotten_template(Domain domain, const std::string& key);
     [[nodiscard]] Result<> remove_files(virConnectPtr connection, NodeId id);
     /// Success: it does not run any more. libvirt may still list it.
     [[nodiscard]] Result<> stop(NodeId id, const Found& found);
@@ -79,6 +98,7 @@ class LibvirtHypervisor : public Hypervisor {
     ArrivalSink sink_;
     LibvirtConnection connection_;
     HostVolumes volumes_;  ///< for hosts elsewhere
+    MachineTemplates templates_;
     std::mutex judging_;
     std::optional<AccelerationVerdict> verdict_;
     std::mutex watching_;

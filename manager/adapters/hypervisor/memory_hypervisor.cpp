@@ -17,19 +17,43 @@ Result<Endpoint> MemoryHypervisor::create(const InstanceSpec& spec) {
     if (auto well = healthy(); !well) return tl::unexpected(well.error());
     Instance& instance = instances_[spec.id];
     if (instance.spec.id && instance.running) return instance.door;
-    instance = {spec, {"127.0.0.1", next_port_++}, true};
-    issue_identity(spec.id);
+    instance = {spec, {"127.0.0.1", next_port_++}, true, spec.tier == Tier::paused, {}};
+    if (!instance.paused) issue_identity(spec.id);
     return instance.door;
+}
+
+Result<MemoryHypervisor::Instance*> MemoryHypervisor::instance(NodeId id) {
+    if (auto well = healthy(); !well) return tl::unexpected(well.error());
+    const auto found = instances_.find(id);
+    if (found == instances_.end()) return failure(ErrorCode::not_found, "there is no instance " + to_string(id));
+    return &found->second;
+}
+
+Result<Endpoint> MemoryHypervisor::resume(NodeId id) {
+    const std::lock_guard lock(mutex_);
+    const auto found = instance(id);
+    if (!found) return tl::unexpected(found.error());
+    if (std::exchange((*found)->paused, false)) issue_identity(id);
+    return (*found)->door;
 }
 
 Result<Done> MemoryHypervisor::scrub(NodeId id) {
     const std::lock_guard lock(mutex_);
-    if (auto well = healthy(); !well) return tl::unexpected(well.error());
-    const auto found = instances_.find(id);
-    if (found == instances_.end()) return failure(ErrorCode::not_found, "there is no instance " + to_string(id));
-    found->second.running = true;
+    const auto found = instance(id);
+    if (!found) return tl::unexpected(found.error());
+    (*found)->running = true;
+    (*found)->paused = false;
+    (*found)->environments.clear();
     issue_identity(id);
-    return Done{found->second.door, "there is no disk that could hold anything"};
+    return Done{(*found)->door, "there is nothing that could be dirty in memory"};
+}
+
+Result<> MemoryHypervisor::deploy(NodeId id, const Bundle& bundle) {
+    const std::lock_guard lock(mutex_);
+    const auto found = instance(id);
+    if (!found) return tl::unexpected(found.error());
+    (*found)->environments.insert(bundle.digest);
+    return {};
 }
 
 Result<> MemoryHypervisor::destroy(NodeId id) {

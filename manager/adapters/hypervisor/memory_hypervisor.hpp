@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "manager/adapters/hypervisor/hypervisor.hpp"
@@ -16,7 +17,9 @@ class MemoryHypervisor : public Hypervisor {
     explicit MemoryHypervisor(ArrivalSink sink) : sink_(std::move(sink)) {}
 
     [[nodiscard]] Result<Endpoint> create(const InstanceSpec& spec) override;
+    [[nodiscard]] Result<Endpoint> resume(NodeId id) override;
     [[nodiscard]] Result<Done> scrub(NodeId id) override;
+    [[nodiscard]] Result<> deploy(NodeId id, const Bundle& bundle) override;
     [[nodiscard]] Result<> destroy(NodeId id) override;
     void tidy(NodeId) override {}
     [[nodiscard]] Result<std::vector<ListedInstance>> list(const std::string& host) override;
@@ -32,7 +35,10 @@ class MemoryHypervisor : public Hypervisor {
         InstanceSpec spec;
         Endpoint door;
         bool running = true;
+        bool paused = false;
+        std::set<std::string> environments;  ///< digests
     };
+    [[nodiscard]] Result<Instance*> instance(NodeId id);
     [[nodiscard]] Result<> healthy() const;
     void issue_identity(NodeId id);
 
