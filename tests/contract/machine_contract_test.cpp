@@ -41,7 +41,7 @@ TEST_CASE("machine: one that stood still goes on at once, as somebody who knows 
     REQUIRE(machine.hypervisor().create(spec));
     WARN("the second stood still after " << ms_since(start) << " ms");
     std::this_thread::sleep_for(std::chrono::seconds(2));
-    CHECK_FALSE(std::filesystem::exists(machine.console(6)) && read_file(machine.console(6))->find("goes on") != std::string::npos);
+    CHECK(read_file(machine.console(6)).value_or("").find("goes on") == std::string::npos);  // nobody asked it to
     start = Clock::now();
     const auto door = machine.hypervisor().resume(NodeId(6));
     INFO(words(door));

@@ -279,11 +279,7 @@ Result<Done> LibvirtHypervisor::scrub(NodeId id) {
         if (auto stopped = stop(id, **found); !stopped) return tl::unexpected(stopped.error());
         if (!forgotten_by_libvirt(id)) return failure(ErrorCode::failed, "libvirt does not let go of " + domain_name(id) + " after it was stopped");
     }
-    auto door = start(connection->get(), file->spec, file->door_port);
-    if (!door) return tl::unexpected(door.error());
-    const auto base = files_.image().verified(file->spec.image + ".img");
-    if (!base) return tl::unexpected(base.error());
-    return Done{std::move(*door), "new disk on base image " + file->spec.image + ", verified: sha256 " + base->digest};
+    return start(connection->get(), file->spec, file->door_port);
 }
 
 Result<> LibvirtHypervisor::destroy(NodeId id) {
