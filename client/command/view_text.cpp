@@ -156,20 +156,35 @@ std::string sessions_text(const Json& view) {
     return table.empty() ? "No sessions: no terminal is being served.\n" : table.text() + (notes.empty() ? "" : notes + "\n");
 }
 
+/// How many are kept ready, why that many, and where the next one would be made.
+std::string target_note(const Json& pool) {
+    const Json& target = member(pool, "target");
+    if (!target.is_object()) return {};
+    std::string note = "Pool " + text_of(pool, "flavour") + " is filled up to " + text_of(target, "idle") + " idle";
+    if (number_of(target, "paused") > 0) note += " and " + text_of(target, "paused") + " standing still";
+    note += ": " + text_of(target, "why");
+    if (const std::string why = text_of(pool, "standing_reason"); !why.empty()) note += "; none is made to stand still: " + why;
+    std::string next = "  the next one:";
+    for (const Json& host : list_of(pool, "hosts")) next += " " + text_of(host, "host") + " (" + text_of(host, "verdict") + ")";
+    return "\n" + printable(note) + "\n" + printable(next);
+}
+
 std::string pools_text(const Json& view) {
     Table table({{"FLAVOUR"}, {"IMAGE"}, {"VCPUS", Align::right}, {"MEMORY", Align::right}, {"IDLE", Align::right},
-                 {"SERVING", Align::right}, {"CREATING", Align::right}, {"TOTAL", Align::right}, {"KEPT IDLE"},
+                 {"STANDING", Align::right}, {"SERVING", Align::right}, {"CREATING", Align::right}, {"TOTAL", Align::right}, {"KEPT IDLE"},
                  {"AT MOST", Align::right}, {"STATE"}});
+    std::string notes;
     for (const Json& pool : list_of(view, "pools")) {
+        notes += target_note(pool);
         const bool paused = member(pool, "paused").is_boolean() && member(pool, "paused").get<bool>();
         std::string state = paused ? "paused" : "active";
         if (const std::string reason = text_of(pool, "reason"); !reason.empty()) state += ": " + reason;
         table.add({text_of(pool, "flavour"), text_of(pool, "image"), text_of(pool, "vcpus"),
-                   mebibytes_text(amount_of(pool, "memory_mib")), text_of(pool, "idle"), text_of(pool, "serving"),
+                   mebibytes_text(amount_of(pool, "memory_mib")), text_of(pool, "idle"), text_of(pool, "standing"), text_of(pool, "serving"),
                    text_of(pool, "creating"), text_of(pool, "total"),
                    text_of(pool, "min_idle") + " to " + text_of(pool, "max_idle"), text_of(pool, "max_total"), state});
     }
-    return table.empty() ? "No pools. Enter flavours in the manager's configuration.\n" : table.text();
+    return table.empty() ? "No pools. Enter flavours in the manager's configuration.\n" : table.text() + (notes.empty() ? "" : notes + "\n");
 }
 
 /// From the first phase to the last one.

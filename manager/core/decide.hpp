@@ -167,6 +167,8 @@ void creation_failed(State& state, NodeId id, std::string why);
 void check_operation(State& state, NodeId id);
 /// Making this one came to nothing on its host; a better host may have to try.
 [[nodiscard]] bool may_go_elsewhere(const State& state, const NodeRecord& node);
+/// How many of its machines there are beyond max_total, without those that are being destroyed.
+[[nodiscard]] std::size_t above_max_total(const PoolLive& live, const PoolRecord& pool);
 void plan_pools(State& state);
 void on_pool_timer(State& state);
 [[nodiscard]] bool avoids(const Need& need, HostId host);

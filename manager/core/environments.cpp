@@ -38,6 +38,7 @@ constexpr std::uint32_t kDoublings = 4;
 void tell_session(State& state, NodeId id, const SessionRecord& session, Duty duty, const std::string& why) {
     SessionLive& live = state.session_live[session.id];
     const bool told = duty == Duty::primary && live.proof != Proof::none;  // the machine alone tried again meanwhile
+    if (live.failed_on.contains(id) && state.now < live.failed_until) return;
     if (told || !waits_for_environment(state, id, session) || state.live.at(id).sent_sessions.contains(session.id)) return;
     live.failed_on.insert(id);
     live.failed_until = state.now + state.settings.operation_retry;
@@ -47,6 +48,27 @@ void tell_session(State& state, NodeId id, const SessionRecord& session, Duty du
     state.timers.arm({TimerKind::session, session.id.value}, live.failed_until);
     if (duty == Duty::primary && session.primary == id) prove_session_ended(state, session.id, Ending::none, why);
     queue_terminal(state, session.terminal);
+}
+
+/// Its hypervisor does not answer: nothing is asked of it, and who waits for something is sent elsewhere.
+void send_away(State& state, NodeId id, const std::string& words) {
+    const NodeUse uses = state.uses[id];
+    for (const auto& [session, duty] : uses.sessions) {
+        const SessionRecord* record = state.sessions.find(session);
+        if (record == nullptr || !waits_for_environment(state, id, *record)) continue;
+        UNDERSTUDY_MARK("environments.nobody_to_deploy");
+        tell_session(state, id, *record, duty,
+                     "environment " + record->application.environment + " could not be deployed on " + describe(state, id) + ": " + words);
+    }
+}
+
+/// What is tried next: first what did not fail lately, so that one bundle hides no other; what failed when its time has come.
+const EnvironmentRecord* next_of(NodeLive& live, const std::vector<const EnvironmentRecord*>& missing, TimePoint now) {
+    const auto untried = std::find_if(missing.begin(), missing.end(), [&](const auto* one) { return !live.failed_deploys.contains(one->digest); });
+    if (untried != missing.end()) return *untried;
+    if (missing.empty() || (live.retry_at != kNever && now < live.retry_at)) return nullptr;
+    live.failed_deploys.clear();
+    return missing.front();
 }
 
 }  // namespace
@@ -74,20 +96,23 @@ void plan_deployment(State& state, NodeId id) {
     if (node->state != NodeState::idle && node->state != NodeState::serving) return;
     NodeLive& live = state.live[id];
     if (live.registration == 0 || live.operation) return;
-    if (live.retry_at != kNever && state.now < live.retry_at) return;
-    live.retry_at = kNever;
-    const std::vector<const EnvironmentRecord*> missing = lacking(state, id);
-    if (missing.empty()) return;
+    if (const HostLive& host = state.host_live.at(node->host); !host.reachable) {
+        send_away(state, id, host.last_error);
+        return;
+    }
+    const EnvironmentRecord* next = next_of(live, lacking(state, id), state.now);
+    if (next == nullptr) return;
     UNDERSTUDY_MARK("environments.deploys");
     begin_operation(state, id);
-    live.deploying = missing.front()->digest;
-    act_durable(state, DeployEnvironment{live.operation, node->host, id, missing.front()->name, live.deploying});
+    live.deploying = next->digest;
+    act_durable(state, DeployEnvironment{live.operation, node->host, id, next->name, live.deploying});
 }
 
 void on_deployed(State& state, NodeId id) {
     NodeLive& live = state.live[id];
     const std::string digest = std::exchange(live.deploying, {});
     live.environments.insert(digest);
+    live.failed_deploys.erase(digest);
     live.attempts = 0;
     live.last_error.clear();
     const std::vector<std::string>& known = state.nodes.at(id).environments;
@@ -111,9 +136,10 @@ void on_deploy_failed(State& state, NodeId id, const Error& error) {
     UNDERSTUDY_MARK("environments.deploy_failed");
     NodeLive& live = state.live[id];
     const std::string environment = name_of(state, live.deploying);
-    live.deploying.clear();
-    live.attempts = 0;
-    live.retry_at = state.now + state.settings.operation_retry;
+    live.failed_deploys.insert(std::exchange(live.deploying, {}));
+    // What nobody waits for is tried less and less often.
+    const bool waited_for = state.nodes.at(id).state == NodeState::serving;
+    live.retry_at = state.now + state.settings.operation_retry * (waited_for ? 1 : 1 << std::min(live.attempts - 1, kDoublings));
     const std::string why = "environment " + environment + " could not be deployed on " + describe(state, id) + ": " + error.message;
     note(state, Note::Weight::notice, {}, why);
     arm_node(state, id);
@@ -122,6 +148,7 @@ void on_deploy_failed(State& state, NodeId id, const Error& error) {
         const SessionRecord* record = state.sessions.find(session);
         if (record != nullptr && record->application.environment == environment) tell_session(state, id, *record, duty, why);
     }
+    plan_deployment(state, id);
 }
 
 }  // namespace understudy::manager

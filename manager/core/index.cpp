@@ -87,9 +87,11 @@ void unlink_node(State& state, NodeId id) {
     if (record == nullptr || !record->id) return;
     HostLive& host = state.host_live[record->host];
     host.nodes.erase(id);
-    if (!forgotten(*record)) host.vcpus_used -= record->vcpus;
-    host.memory_used_mib -= record->memory_mib;
-    host.disk_used_mib -= record->disk_mib;
+    if (!forgotten(*record)) {
+        host.vcpus_used -= record->vcpus;
+        host.memory_used_mib -= record->memory_mib;
+        host.disk_used_mib -= record->disk_mib;
+    }
     if (record->state == NodeState::creating) --host.creating;
     PoolLive& pool = state.pool_live[record->flavour];
     --pool.total;
@@ -105,9 +107,11 @@ void link_node(State& state, NodeId id) {
     const NodeRecord& record = state.nodes.at(id);
     HostLive& host = state.host_live[record.host];
     host.nodes.insert(id);
-    if (!forgotten(record)) host.vcpus_used += record.vcpus;
-    host.memory_used_mib += record.memory_mib;
-    host.disk_used_mib += record.disk_mib;
+    if (!forgotten(record)) {
+        host.vcpus_used += record.vcpus;
+        host.memory_used_mib += record.memory_mib;
+        host.disk_used_mib += record.disk_mib;
+    }
     if (record.state == NodeState::creating) ++host.creating;
     PoolLive& pool = state.pool_live[record.flavour];
     ++pool.total;

@@ -106,6 +106,7 @@ class Search {
         if (node.kind == NodeKind::enrolled && !request_.environment.empty()) {
             return "has no hypervisor that could deploy environment " + request_.environment;
         }
+        if (lacks_for_good(id, node)) return "lacks environment " + request_.environment + ", and its hypervisor does not answer";
         if (const auto uses = state_.uses.find(id); uses != state_.uses.end()) {
             const bool present_primary = !request_.primary && has_duty(uses->second, Duty::primary);
             if (!present_primary) {  // a primary that is alive may be appointed anew
@@ -120,6 +121,13 @@ class Search {
         }
         if (strictness_ == Strictness::domain_apart && !other_domain(node)) return "shares a failure domain with the primary";
         return {};
+    }
+
+    /// Nobody can give it what the session needs.
+    [[nodiscard]] bool lacks_for_good(NodeId id, const NodeRecord& node) const {
+        if (request_.environment.empty() || state_.host_live.at(node.host).reachable) return false;
+        const SessionRecord* session = state_.sessions.find(request_.session);
+        return session != nullptr && waits_for_environment(state_, id, *session);
     }
 
     void score(Considered& considered) const {

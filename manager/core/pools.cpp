@@ -134,16 +134,21 @@ void make_way_on_host(State& state, const PoolRecord& pool, const Need& need) {
     if (idle) condemn(state, idle, "idle; makes room for a machine that a terminal needs");
 }
 
+/// Gives up what the limits do not allow, as far as nobody needs it: what stands still first. More than max_total
+/// there are where an administrator lowered it, or where machines came back that had been replaced.
 void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
     PoolLive& live = state.pool_live[pool.flavour];
-    std::size_t surplus = live.idle.size() > pool.max_idle ? live.idle.size() - pool.max_idle : 0;
-    for (auto id = spare.rbegin(); id != spare.rend() && surplus > 0; ++id) {
-        if (state.nodes.at(*id).state != NodeState::idle || state.nodes.at(*id).kind != NodeKind::instance) continue;
-        condemn(state, *id, "the pool holds more idle machines than max_idle");
-        --surplus;
-    }
     while (live.standing.size() > pool.max_paused) {
         condemn(state, *live.standing.rbegin(), "the pool holds more machines standing still than max_paused");
+    }
+    while (above_max_total(live, pool) > 0 && !live.standing.empty()) {
+        condemn(state, *live.standing.rbegin(), "stands still, and the pool has more machines than max_total");
+    }
+    for (auto id = spare.rbegin(); id != spare.rend(); ++id) {
+        const bool idle = live.idle.size() > pool.max_idle;
+        if (!idle && above_max_total(live, pool) == 0) return;
+        if (state.nodes.at(*id).state != NodeState::idle || state.nodes.at(*id).kind != NodeKind::instance) continue;
+        condemn(state, *id, idle ? "the pool holds more idle machines than max_idle" : "idle, and the pool has more machines than max_total");
     }
 }
 
@@ -286,6 +291,11 @@ bool can_resume(const State& state, NodeId id) {
     const NodeRecord& node = state.nodes.at(id);
     const HostLive& host = state.host_live.at(node.host);
     return node.state == NodeState::paused && node.proof == Proof::none && !draining(state, node) && host.listed && host.reachable;
+}
+
+std::size_t above_max_total(const PoolLive& live, const PoolRecord& pool) {
+    const std::size_t staying = live.total - live.leaving.size();
+    return staying > pool.max_total ? staying - pool.max_total : 0;
 }
 
 bool may_go_elsewhere(const State& state, const NodeRecord& node) {

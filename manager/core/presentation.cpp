@@ -214,6 +214,10 @@ bool backup_stays(const State& state, NodeId backup, NodeId primary, Separation 
 void take_node(State& state, NodeId id, Role role, std::string reason) {
     if (state.nodes.at(id).state == NodeState::serving) return;
     note_taken(state, id);
+    NodeLive& live = state.live[id];  // whoever comes now waits for something: what was put off is tried
+    live.failed_deploys.clear();
+    live.retry_at = kNever;
+    live.attempts = 0;
     change_node(state, id, [&](NodeRecord& record) {
         record.state = NodeState::serving;
         record.role = role;

@@ -53,6 +53,7 @@ void expect_boot(State& state, NodeId id, const Done& done, const char* reason) 
     live.attempts = 0;
     live.last_error.clear();
     live.environments.clear();
+    live.failed_deploys.clear();
     live.given_up = false;
     live.evidence.clear();
     live.evidence_at = live.detected_at = live.proven_at = kNever;
@@ -191,6 +192,7 @@ void on_failure(State& state, NodeId id, const Error& error) {
         on_deploy_failed(state, id, error);
         return;
     }
+    if (deploys) live.failed_deploys.insert(live.deploying);
     const bool gives_up = live.attempts >= state.settings.create_attempts;
     if (certain && hopeless(node, error, gives_up)) {
         creation_given_up(state, id, error);
@@ -354,6 +356,7 @@ void on_host_listed(State& state, const HostListed& event) {
             live.retry_at = state.now;  // what failed while it did not answer need not wait any longer
             arm_node(state, id);
         }
+        if (back) plan_deployment(state, id);
         const NodeRecord& node = state.nodes.at(id);
         if (node.kind != NodeKind::instance || running.contains(id) || !settled(state, id, host.list_sent)) continue;
         if (node.state == NodeState::booting || node.state == NodeState::idle || node.state == NodeState::serving || node.state == NodeState::paused) {
@@ -411,6 +414,10 @@ void return_unused(State& state) {
         const PoolLive& live = state.pool_live[node.flavour];
         if (pool == nullptr || draining(state, node)) {
             condemn(state, id, pool == nullptr ? "its pool is gone" : node.draining ? "it was drained and is free now" : "its host is in maintenance and it is free now");
+            continue;
+        }
+        if (above_max_total(live, *pool) > 0) {
+            condemn(state, id, "returned, and the pool has more machines than max_total");
             continue;
         }
         if (live.idle.size() + live.coming.size() >= pool->max_idle && !makes_way(state, live, node.host)) {

@@ -86,6 +86,7 @@ struct NodeLive {
     TimePoint asked_for = kNever;   ///< when it was asked for (made, or told to continue); until it registers
     std::set<std::string> environments;  ///< digests that its hypervisor confirmed to this manager
     std::string deploying;          ///< digest of the bundle that is being deployed
+    std::set<std::string> failed_deploys;  ///< digests that could not be deployed lately
 };
 
 /// Who uses a node: derived from session and terminal records.

@@ -224,6 +224,7 @@ class Cluster:
         self.name = name
         self.settings = {
             "vcpus": 1, "memory_mib": 512, "slots": 4, "min_idle": 1, "max_idle": 2, "max_total": 10,
+            "min_paused": 0, "max_paused": 0, "environments": {},
             "presentation_backups": 1, "execution_backups": 1, "hosts": ("here",), "separation": "instance",
             "applications": DEMO_APPLICATIONS, "terminals": ("demo",), "timing": {}, "image": None,
             "door_ports": 60, "state_dir": None, "width": 1280, "height": 800, "acceleration": "tcg",
@@ -293,7 +294,8 @@ class Cluster:
         for host in s["hosts"]:
             parts.append(toml_table("[[host]]", {"name": host, "vcpus": 32, "memory_mib": 16384}))
         parts.append(toml_table("[[pool]]", {"flavour": "small", **{k: s[k] for k in (
-            "vcpus", "memory_mib", "slots", "min_idle", "max_idle", "max_total")}}))
+            "vcpus", "memory_mib", "slots", "min_idle", "max_idle", "max_total", "min_paused", "max_paused")}}))
+        parts += [toml_table("[[environment]]", {"name": name, "file": str(file)}) for name, file in s["environments"].items()]
         parts.append(toml_table("[[profile]]", {"name": "demo", "flavour": "small", **{k: s[k] for k in (
             "separation", "presentation_backups", "execution_backups", "width", "height")}}))
         parts += [toml_table("[[profile.application]]", a) for a in s["applications"]]

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bad_input import claim, expect_pool_reason
-from harness import DEMO_APPLICATIONS, Cluster, image_dir, now_s, say, until
+from harness import DEMO_APPLICATIONS, PROJECT, Cluster, image_dir, now_s, run, say, until
 from run import hold, options_of
 
 SMALL = {"applications": DEMO_APPLICATIONS[:1], "presentation_backups": 0, "execution_backups": 0, "memory_mib": 384}
@@ -150,6 +150,42 @@ def returned_machines_are_scrubbed_and_the_manager_does_not_grow():
         claim(figures[-1][1] <= figures[1][1] + 4096, f"memory grows: {figures}")
 
 
+def machines_that_stood_still_go_on_and_serve_and_come_back_with_a_receipt():
+    with Cluster("paused", min_idle=0, max_idle=2, max_total=4, min_paused=2, max_paused=2, **SMALL) as cluster:
+        cluster.prepare()
+        cluster.start_manager()
+        until(lambda: pool(cluster)["standing"] == 2 and as_counted(cluster), 180, lambda: f"two stand still: {pool(cluster)}")
+        standing = cluster.qemu_pids()
+        started = now_s()
+        cluster.probe().wait_event("picture", 60)
+        serving = {n["id"]: n for n in cluster.view()["nodes"] if n["state"] == "serving"}
+        say(f"  a picture after {now_s() - started:.1f} s from {sorted(serving)}, which stood still")
+        claim(serving and all(standing.get(n) == cluster.qemu_pids()[n] for n in serving), f"those that stood still should serve: {standing}, {serving}")
+        until(lambda: pool(cluster)["standing"] == 2, 120, lambda: f"others stand still instead: {pool(cluster)}")
+        cluster.command("release", "demo", "--reason", "test")
+        until(lambda: any("sha256" in n["receipt"] for n in cluster.view()["nodes"] if n["id"] in serving and n["state"] == "idle"), 120,
+              lambda: f"one is idle again, with a receipt: {[(n['id'], n['state'], n['receipt']) for n in cluster.view()['nodes']]}")
+
+
+def an_application_runs_in_its_environment():
+    folder = Path(tempfile.mkdtemp(prefix="us-bundles-", dir="/tmp"))
+    try:
+        digest = run(PROJECT / "nodes" / "image" / "make-environment", "--name", "tools", "--out", folder, "--command", "exec xterm").stdout.strip()
+        application = {"name": "tool", "title": "Tool", "command": ["start"], "environment": "tools"}
+        with Cluster("environment", min_idle=2, max_idle=2, max_total=4, environments={"tools": folder / f"{digest.removeprefix('sha256:')}.env"},
+                     **{**SMALL, "applications": (application,)}) as cluster:
+            cluster.prepare()
+            cluster.start_manager()
+            expect_idle(cluster, 2)
+            started = now_s()
+            cluster.probe().wait_event("picture", 60)
+            until(lambda: cluster.session("tool")["phase"] == "running", 60, lambda: f"it runs: {cluster.session('tool')}", every=0.05)
+            say(f"  it runs {now_s() - started:.1f} s after its terminal came")
+            claim(any("tools" in n["environments"] for n in cluster.view()["nodes"]), "a machine should have the environment")
+    finally:
+        shutil.rmtree(folder)
+
+
 HEART = (
     a_machine_that_waits_serves_without_another_being_made_for_it,
     a_creation_that_fails_twice_and_then_works_leaves_one_machine,
@@ -162,6 +198,8 @@ LONG = (
     with_every_place_taken_the_terminal_is_told_and_served_when_there_is_room,
     more_idle_than_max_idle_are_destroyed,
     returned_machines_are_scrubbed_and_the_manager_does_not_grow,
+    machines_that_stood_still_go_on_and_serve_and_come_back_with_a_receipt,
+    an_application_runs_in_its_environment,
 )
 
 

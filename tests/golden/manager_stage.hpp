@@ -45,6 +45,7 @@ class ManagerStage final : public Surroundings {
         std::string failing;      ///< creations there fail with this
         std::string resumes_fail;  ///< with this
         std::string deploys_fail;
+        std::string deploys_fail_of;  ///< this environment only; empty: any
         std::string standing_fails;  ///< making them stand still
         bool off = false;
     };

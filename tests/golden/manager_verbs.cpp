@@ -394,6 +394,7 @@ void ManagerStage::do_hypervisor(const Statement& statement) {
     there.failing = what == "refuses" ? statement.word(3, "why") : "";
     there.resumes_fail = what == "cannot" && statement.word(3, "what") == "resume" ? statement.word(4, "why") : "";
     there.deploys_fail = what == "cannot" && statement.word(3, "what") == "deploy" ? statement.word(4, "why") : "";
+    there.deploys_fail_of = statement.option("environment", "");
     there.standing_fails = what == "cannot" && statement.word(3, "what") == "pause" ? statement.word(4, "why") : "";
 }
 

@@ -64,7 +64,8 @@ void ManagerStage::carry_out(const Action& action) {
                 [this, wanted = *deploy](Host& there) -> Result<> {
                     const auto found = there.instances.find(wanted.instance);
                     if (found == there.instances.end() || !found->second.running) return failure(ErrorCode::failed, "domain is not running");
-                    if (!there.deploys_fail.empty()) return failure(ErrorCode::failed, there.deploys_fail);
+                    const bool meant = there.deploys_fail_of.empty() || there.deploys_fail_of == wanted.environment;
+                    if (!there.deploys_fail.empty() && meant) return failure(ErrorCode::failed, there.deploys_fail);
                     found->second.environments.insert(wanted.digest);
                     return {};
                 },

@@ -245,6 +245,14 @@ void FaultDriver::trouble_people(const Fault& fault) {
                 world_.clients[rng.below(world_.clients.size())]->vanish(fault.lasts);
             }
             return;
+        case FaultKind::people_leave:
+            for (std::uint32_t i = 0; i < fault.strength && !world_.clients.empty(); ++i) {
+                SimClient& client = *world_.clients[rng.below(world_.clients.size())];
+                if (!client.present()) continue;
+                client.vanish(fault.lasts);
+                world_.wish(ReleaseTerminal{client.name()});
+            }
+            return;
         case FaultKind::operator_wishes:
             for (std::uint32_t i = 0; i < fault.strength; ++i) wish_something(rng);
             return;

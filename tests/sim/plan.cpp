@@ -54,6 +54,7 @@ constexpr KindTraits kTraits[] = {
     {"client_restart", 100, 20000, 1, 6, 0},
     {"operator_wishes", 0, 0, 1, 3, 0},
     {"nonsense", 0, 0, 1, 20, 0},
+    {"people_leave", 5000, 60000, 5, 40, 0},
 };
 static_assert(std::size(kTraits) == static_cast<std::size_t>(FaultKind::count));
 
@@ -155,8 +156,11 @@ Plan draw_plan(const Options& options, std::uint64_t seed, std::string& error) {
     if (options.faults == "all") {
         if (rng.permille(40)) return plan;  // a share of quiet runs, for S10
         const auto chance = static_cast<std::uint32_t>(rng.between(80, 600));
+        Rng later(seed * 0x9E3779B97F4A7C15ull + 78);
         for (std::size_t kind = 0; kind < std::size(kTraits); ++kind) {
-            if (rng.permille(chance)) kinds.push_back(static_cast<FaultKind>(kind));
+            // Added later, drawn from numbers of its own: a seed without it keeps its history.
+            Rng& source = static_cast<FaultKind>(kind) == FaultKind::people_leave ? later : rng;
+            if (source.permille(chance)) kinds.push_back(static_cast<FaultKind>(kind));
         }
         if (kinds.empty()) kinds.push_back(FaultKind::instance_crash);
     } else if (!chosen_kinds(options.faults, kinds, error)) {

@@ -18,6 +18,7 @@ enum class FaultKind : std::uint8_t {
     creation_slow, creation_failing, creation_reply_lost, start_failing, session_crash,
     resume_failing, deploy_failing, receipt_missing,
     mixed_versions, client_restart, operator_wishes, nonsense,
+    people_leave,  ///< many give everything back at once, and come again later
     count
 };
 

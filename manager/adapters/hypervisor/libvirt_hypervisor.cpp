@@ -307,6 +307,7 @@ Result<> LibvirtHypervisor::deploy(NodeId id, const Bundle& bundle) {
     const auto found = find(connection->get(), id);
     if (!found) return tl::unexpected(found.error());
     if (!*found || !(*found)->running) return failure(ErrorCode::not_found, domain_name(id) + " does not run, so no environment can be deployed on it");
+    if (connection_.driver() == Driver::test) return {};  // nothing runs there that could look for it
     Result<std::string> place = file->path;
     if (connection_.driver() == Driver::remote) place = volumes_.bring(connection->get(), *file, "environment-" + file->digest);
     if (!place) return tl::unexpected(place.error());

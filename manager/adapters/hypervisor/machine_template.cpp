@@ -21,15 +21,15 @@ std::string MachineTemplates::path(const std::string& key, const std::string& fi
     return directory_ + "/" + key + (file.empty() ? "" : "/" + file);
 }
 
+std::mutex& MachineTemplates::lock_of(const std::string& key) {
+    const std::lock_guard guard(mutex_);
+    auto& entry = locks_[key];
+    if (!entry) entry = std::make_unique<std::mutex>();
+    return *entry;
+}
+
 MachineTemplates::Use MachineTemplates::use(const std::string& key) {
-    std::mutex* lock = nullptr;
-    {
-        const std::lock_guard guard(mutex_);
-        auto& entry = locks_[key];
-        if (!entry) entry = std::make_unique<std::mutex>();
-        lock = entry.get();
-    }
-    Use use{std::unique_lock(*lock), false};
+    Use use{std::unique_lock(lock_of(key)), false};
     use.ready = ::access(path(key, kWhole).c_str(), R_OK) == 0;
     return use;
 }
@@ -66,8 +66,9 @@ void MachineTemplates::keep_only(const std::set<std::string>& keys) {
     std::error_code problem;
     for (const auto& entry : std::filesystem::directory_iterator(directory_, problem)) {
         const std::string key = entry.path().filename();
-        if (keys.contains(key) || being_made(key)) continue;
-        std::filesystem::remove_all(entry.path(), problem);
+        if (keys.contains(key)) continue;
+        // Somebody may be about to make a copy of it.
+        if (const std::unique_lock unused(lock_of(key), std::try_to_lock); unused) std::filesystem::remove_all(entry.path(), problem);
     }
 }
 

@@ -35,10 +35,13 @@ class MachineTemplates {
     [[nodiscard]] bool being_made(const std::string& key) const;
     [[nodiscard]] std::string path(const std::string& key, const std::string& file) const;
 
-    /// Takes away those that are not named: nothing is a copy of them any more.
+    /// Takes away those that are not named and not in use: nothing is a copy of them any more. Precondition: the
+    /// bearer of a `use` names what it uses.
     void keep_only(const std::set<std::string>& keys);
 
   private:
+    [[nodiscard]] std::mutex& lock_of(const std::string& key);
+
     std::string directory_;
     mutable std::mutex mutex_;
     std::map<std::string, std::unique_ptr<std::mutex>> locks_;  ///< by key; bounded by the flavours there are

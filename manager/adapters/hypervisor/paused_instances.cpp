@@ -126,13 +126,13 @@ Result<Done> LibvirtHypervisor::start_paused(virConnectPtr connection, const Ins
     const auto key = template_key(spec, *parts);
     if (!key) return tl::unexpected(key.error());
     const InstanceMark mark{options_.cluster, spec.host, port};
-    if (connection_.driver() == Driver::test) {  // it has no memory that could be saved
+    if (connection_.driver() == Driver::test) {  // it has no memory that could be saved, and no flag for this
         const auto file = files_.prepare_held(spec, port, *key);
         if (!file) return tl::unexpected(file.error());
         const auto plan = plan_for(spec, port, disks_here(spec.id, *parts));
         if (!plan) return tl::unexpected(plan.error());
-        const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), VIR_DOMAIN_START_PAUSED));
-        if (!domain) return failure(ErrorCode::failed, "cannot make " + plan->name + ": " + libvirt_words());
+        const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), 0));
+        if (!domain || virDomainSuspend(domain.get()) != 0) return failure(ErrorCode::failed, "cannot make " + plan->name + ": " + libvirt_words());
         watch(spec.id);
         return Done{door_of(mark), {}};
     }
