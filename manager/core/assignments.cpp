@@ -287,6 +287,17 @@ void resend_unconfirmed(State& state, NodeId id) {
     resend<AssignDesktop>(state, id, live);
 }
 
+/// After lost records: this machine has obeyed a newer epoch of the session than anybody else remembers, and will obey
+/// no older. The session goes on; somebody else stands by for it.
+static void knows_newer(State& state, NodeId from, const SessionStatus& status) {
+    UNDERSTUDY_MARK("rebuild.node_knows_a_newer_epoch");
+    change_session(state, status.session, [&](SessionRecord& record) { record.epoch_floor = std::max(record.epoch_floor, status.epoch + 1); });
+    SessionLive& live = state.session_live[status.session];
+    live.failed_on.insert(from);
+    live.failed_until = state.now + state.settings.operation_retry;
+    state.timers.arm({TimerKind::session, status.session.value}, live.failed_until);
+}
+
 void on_session_status(State& state, NodeId from, const SessionStatus& status) {
     act_now(state, SendToNode{from, ReportAck{status.registration, status.number}});
     NodeLive& live = state.live[from];
@@ -326,6 +337,7 @@ void on_session_status(State& state, NodeId from, const SessionStatus& status) {
         }
     } else if (status.phase == Phase::released) {
         forget(live.sent_sessions, live.sessions, &session_live.holders, status.session, from);
+        if (session->epoch_floor != 0 && status.epoch > session->epoch) knows_newer(state, from, status);
     } else if (status.phase == Phase::failed && status.duty == Duty::backup) {
         session_live.failed_on.insert(from);
         session_live.failed_until = state.now + state.settings.operation_retry;
@@ -375,6 +387,7 @@ void on_desktop_status(State& state, NodeId from, const DesktopStatus& status) {
             }
         }
     }
+    if (status.phase == Phase::released) catch_up_with(state, status.terminal, status.epoch);
     if (!primary && status.phase == Phase::released) {
         forget(live.sent_desktops, live.desktops, &terminal_live.holders, status.terminal, from);
     } else if (status.phase == Phase::failed || status.phase == Phase::ended) {

@@ -196,6 +196,9 @@ void on_deploy_failed(State& state, NodeId id, const Error& error);
 void on_client_said(State& state, const ClientSaid& event);
 void on_client_gone(State& state, ClientId client);
 void on_terminal_timer(State& state, TerminalId id);
+/// After lost records: a terminal or a machine has obeyed a newer epoch of the desktop than anybody else remembers, and
+/// will obey no older. Otherwise nothing.
+void catch_up_with(State& state, TerminalId id, Epoch accepted);
 void plan_terminal(State& state, TerminalId id);
 void release_terminal(State& state, TerminalId id);
 void on_intent(State& state, const Intent& intent);

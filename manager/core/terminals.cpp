@@ -45,16 +45,6 @@ void turn_away(State& state, TerminalId id, ClientId newcomer) {
     act_now(state, SendToClient{live.client, TerminalNotice{id, "Somebody tried to open this desktop at another place and was refused."}});
 }
 
-/// After lost records: the terminal has obeyed a newer epoch than anybody else remembers, and will obey no older.
-void catch_up_with(State& state, TerminalId id, Epoch accepted) {
-    constexpr Epoch kBelievable = Epoch{1} << 40;
-    const TerminalRecord& terminal = state.terminals.at(id);
-    if (terminal.epoch_floor == 0 || accepted <= terminal.epoch || accepted > kBelievable) return;
-    UNDERSTUDY_MARK("rebuild.terminal_knows_a_newer_epoch");
-    change_terminal(state, id, [&](TerminalRecord& record) { record.epoch_floor = std::max(record.epoch_floor, accepted + 1); });
-    if (terminal.presentation) state.terminal_live[id].desktop_lost = true;
-}
-
 void attach(State& state, ClientId client, const TerminalAttach& request) {
     const auto name = state.terminal_names.find(request.terminal);
     if (name == state.terminal_names.end()) {
@@ -105,6 +95,15 @@ void attach(State& state, ClientId client, const TerminalAttach& request) {
 }
 
 }  // namespace
+
+void catch_up_with(State& state, TerminalId id, Epoch accepted) {
+    constexpr Epoch kBelievable = Epoch{1} << 40;
+    const TerminalRecord& terminal = state.terminals.at(id);
+    if (terminal.epoch_floor == 0 || accepted <= terminal.epoch || accepted > kBelievable) return;
+    UNDERSTUDY_MARK("rebuild.terminal_knows_a_newer_epoch");
+    change_terminal(state, id, [&](TerminalRecord& record) { record.epoch_floor = std::max(record.epoch_floor, accepted + 1); });
+    if (terminal.presentation) state.terminal_live[id].desktop_lost = true;
+}
 
 const ProfileRecord& profile_of(const State& state, const TerminalRecord& terminal) {
     static const ProfileRecord kEmpty;

@@ -309,11 +309,29 @@ void AgentCore::forget_oldest(std::map<Key, Accepted>& accepted) const {
     if (accepted.size() > kRemembered) accepted.erase(accepted.begin());
 }
 
+/// Nothing of it is here. A manager that lost its records may not know that newer epochs were given out.
+template <class Thing, class Assign>
+void AgentCore::answer_stale(Thing& thing, const Assign& assign, const Accepted& accepted, TimePoint now) {
+    thing.assign = assign;
+    thing.assign.duty = Duty::released;
+    thing.assign.epoch = accepted.version.epoch;
+    thing.assign.revision = accepted.version.revision;
+    thing.actual = Phase::released;
+    if constexpr (requires { assign.session; }) {
+        thing.status.session = assign.session;
+    } else {
+        thing.status.terminal = thing.layout.terminal = assign.terminal;
+    }
+    report(thing, now);
+}
+
 void AgentCore::on_assign(const AssignSession& assign, TimePoint now) {
     Accepted& accepted = accepted_sessions_[assign.session];
     const auto held = sessions_.find(assign.session);
     switch (judge(accepted, version_of(assign))) {
-        case Verdict::refuse: return;
+        case Verdict::refuse:
+            if (held == sessions_.end() && assign.epoch < accepted.version.epoch) answer_stale(sessions_[assign.session], assign, accepted, now);
+            return;
         case Verdict::repeat:
             if (held != sessions_.end()) {
                 report(held->second, now);
@@ -356,7 +374,9 @@ void AgentCore::on_assign(const AssignDesktop& assign, TimePoint now) {
     Accepted& accepted = accepted_desktops_[assign.terminal];
     const auto held = desktops_.find(assign.terminal);
     switch (judge(accepted, version_of(assign))) {
-        case Verdict::refuse: return;
+        case Verdict::refuse:
+            if (held == desktops_.end() && assign.epoch < accepted.version.epoch) answer_stale(desktops_[assign.terminal], assign, accepted, now);
+            return;
         case Verdict::repeat:
             if (held != desktops_.end()) {
                 report(held->second, now);

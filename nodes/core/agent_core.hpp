@@ -158,6 +158,8 @@ class AgentCore {
     void on_event(const LinkChanged& event, TimePoint now);
     void on_event(const Woken& event, TimePoint now);
     [[nodiscard]] Verdict judge(const Accepted& accepted, Version version);
+    template <class Thing, class Assign>
+    void answer_stale(Thing& thing, const Assign& assign, const Accepted& accepted, TimePoint now);
     template <class Key>
     void forget_oldest(std::map<Key, Accepted>& accepted) const;
     [[nodiscard]] Step finish();
