@@ -23,7 +23,7 @@ const char* const kRequired[] = {
     "execution.closed_by_a_person", "execution.waits_for_a_holder", "execution.finds_no_place",
     "execution.no_place_for_a_backup", "execution.replaces_a_backup",
     "presentation.promotes_a_backup", "presentation.moves_on_wish", "presentation.placed_anew",
-    "presentation.finds_no_place", "provisioning.outcome_unknown", "provisioning.creation_given_up",
+    "presentation.finds_no_place", "provisioning.outcome_unknown", "provisioning.creation_given_up", "provisioning.ended_while_booting",
     "provisioning.scrubs", "provisioning.pool_has_enough", "provisioning.goes_elsewhere", "provisioning.no_receipt",
     "provisioning.stands_still", "provisioning.resumes", "provisioning.resume_failed", "environments.deploys",
     "environments.deploy_failed", "execution.waits_for_its_environment", "hypervisor.resume_failed",

@@ -226,7 +226,7 @@ void SimManager::connection_lost(SimNode& node) {
     });
 }
 
-void SimManager::instance_ended(SimNode& node, const char* cause) {
+void SimManager::instance_ended(SimNode& node, const char* cause, bool by_itself) {
     const std::uint32_t host = node.host();
     const NodeId id = node.id();
     const std::uint64_t life = life_;
@@ -234,8 +234,8 @@ void SimManager::instance_ended(SimNode& node, const char* cause) {
     const TimePoint seen = clock_.local(world_.kernel.now());
     const Duration takes = rng_.permille(700) ? rng_.between(Duration(100), Duration(5000)) : rng_.between(ms(200), ms(1500));
     if (!world_.site.hypervisor_answers(host)) return;
-    world_.kernel.after(takes, [this, host, id, life, seen, cause] {
-        if (life == life_ && world_.site.hypervisor_answers(host)) feed(InstanceEnded{id, cause, seen});
+    world_.kernel.after(takes, [this, host, id, life, seen, cause, by_itself] {
+        if (life == life_ && world_.site.hypervisor_answers(host)) feed(InstanceEnded{id, cause, seen, by_itself});
     });
 }
 

@@ -38,7 +38,7 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
     void client_said(ClientId from, const Bytes& bytes);
     void client_gone(ClientId client);
     void connection_lost(SimNode& node);
-    void instance_ended(SimNode& node, const char* cause);
+    void instance_ended(SimNode& node, const char* cause, bool by_itself = false);
     void operation_done(const manager::OperationDone& done, std::uint64_t life);
     void host_listed(const manager::HostListed& listed, std::uint64_t life);
     void wish(const manager::Intent& intent);

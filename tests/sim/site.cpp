@@ -143,6 +143,7 @@ void Site::create(std::uint32_t host, const manager::CreateInstance& action) {
             node.vcpus = action.vcpus;
             put_on(host, node);
             make(node, action.tier);
+            if (action.tier == manager::Tier::running) may_give_up(node);
         } else if (!node.powered()) {
             make(node, action.tier);
         }
@@ -231,11 +232,19 @@ void Site::list(std::uint32_t host, const manager::ListInstances& action) {
 
 // ---------------------------------------------------------------------------- what goes wrong
 
-void Site::crash_instance(SimNode& node, const char* cause) {
+void Site::crash_instance(SimNode& node, const char* cause, bool by_itself) {
     if (!node.exists || !node.powered()) return;
     world_.kernel.trace("instance ends", node.id().value, node.host());
     node.power_off();
-    world_.manager.instance_ended(node, cause);
+    world_.manager.instance_ended(node, cause, by_itself);
+}
+
+/// Where creations fail, some machines are made and end before their agent says anything.
+void Site::may_give_up(SimNode& node) {
+    if (!rng_.permille(world_.conditions.creation_failing_permille / 2)) return;
+    world_.kernel.after(rng_.between(ms(50), ms(500)), [this, &node] {
+        if (!node.agent_runs()) crash_instance(node, "its kernel found no root disk", true);
+    });
 }
 
 void Site::crash_host(std::uint32_t host) {

@@ -54,7 +54,7 @@ class Site {
     void list(std::uint32_t host, const manager::ListInstances& action);
 
     // ---- what goes wrong
-    void crash_instance(SimNode& node, const char* cause);
+    void crash_instance(SimNode& node, const char* cause, bool by_itself = false);
     void crash_host(std::uint32_t host);
     void host_returns(std::uint32_t host);
     void make_orphan(std::uint32_t host, std::uint64_t id);
@@ -63,6 +63,7 @@ class Site {
     using Work = std::function<Result<manager::Done>()>;
     void operate(std::uint32_t host, SimNode& node, OperationId operation, Duration takes, bool creates, Work work);
     void run_next(SimNode& node);
+    void may_give_up(SimNode& node);
     void answer(std::uint32_t host, OperationId operation, Result<manager::Done> outcome, std::uint64_t manager_life);
     static void make(SimNode& node, manager::Tier tier);
     SimNode& node_for(NodeId id, std::uint32_t host);
