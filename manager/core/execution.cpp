@@ -150,7 +150,8 @@ Choice choose_fresh(const State& state, const SessionRecord& session, const std:
         return reachable(state, node) && !draining(state, state.nodes.at(node)) && !live.failed_on.contains(node);
     };
     std::vector<NodeId> preferred = members(session);
-    if (live.ending == Ending::closed) std::rotate(preferred.rbegin(), preferred.rbegin() + 1, preferred.rend());
+    // Closed by a person: nothing is wrong with the machine it ran on.
+    if (live.ending == Ending::closed && !preferred.empty()) std::rotate(preferred.begin(), preferred.end() - 1, preferred.end());
     for (const NodeId node : preferred) {
         if (!usable(node)) continue;
         UNDERSTUDY_MARK("execution.starts_afresh_on_a_member");
