@@ -97,6 +97,8 @@ void on_witness_report(State& state, NodeId from, const WitnessReport& report);
 // ---------------------------------------------------------------- fencing.cpp: switching hosts off
 /// Where a fence agent is configured and nobody on the host is alive, as far as is known: switches it off.
 void consider_fencing(State& state, HostId id);
+/// Switches it off because somebody wants it. Precondition: it has a fence agent.
+void fence_by_hand(State& state, HostId id, const std::string& reason);
 [[nodiscard]] bool on_fence_done(State& state, const OperationDone& event);
 
 /// The longest a lease granted now can last on a clock that runs slow.

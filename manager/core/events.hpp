@@ -117,12 +117,13 @@ struct FailOverPresentation { std::string terminal; };
 struct KillInstance { NodeId node; };            ///< destroy it as a failure would
 struct SetDrain { NodeId node; bool drain = true; };
 struct SetMaintenance { std::string host; bool maintenance = true; };
+struct FenceByHand { std::string host; };        ///< switch it off now, whoever is alive on it
 struct OverrideGate {};
 struct NotifyTerminal { std::string terminal; std::string text; };  ///< "all": everybody who is attached
 
 using Wish = std::variant<DefineHost, RemoveHost, DefinePool, RemovePool, DefineEnvironment, DefineProfile,
                           DefineTerminal, RemoveTerminal, EnrolNode, ReleaseTerminal, FailOverSession,
-                          FailOverPresentation, KillInstance, SetDrain, SetMaintenance, OverrideGate,
+                          FailOverPresentation, KillInstance, SetDrain, SetMaintenance, FenceByHand, OverrideGate,
                           NotifyTerminal>;
 
 /// An administrator's recorded will. `client` none: from the configuration; no reply is sent.

@@ -25,6 +25,16 @@ bool may_be_alive(const State& state, NodeId id) {
     return !state.live.at(id).given_up || reached_by_witnesses(state, id);
 }
 
+void begin(State& state, HostId id, std::string text) {
+    HostLive& live = state.host_live[id];
+    if (live.fence) state.fences.erase(live.fence);
+    live.fence = take_operation(state);
+    live.fence_since = state.now;
+    state.fences[live.fence] = id;
+    note(state, Note::Weight::notice, {}, std::move(text));
+    act_durable(state, FenceHost{live.fence, id});
+}
+
 }  // namespace
 
 void consider_fencing(State& state, HostId id) {
@@ -36,12 +46,31 @@ void consider_fencing(State& state, HostId id) {
     const auto is = [&](auto what) { return std::any_of(live.nodes.begin(), live.nodes.end(), [&](NodeId node) { return what(state, node); }); };
     if (!is(proof_is_owed) || is(may_be_alive)) return;
     UNDERSTUDY_MARK("fencing.begins");
-    if (live.fence) state.fences.erase(live.fence);
-    live.fence = take_operation(state);
-    live.fence_since = state.now;
-    state.fences[live.fence] = id;
-    note(state, Note::Weight::notice, {}, "host " + host->name + " does not answer and nobody on it is heard: it is switched off");
-    act_durable(state, FenceHost{live.fence, id});
+    begin(state, id, "host " + host->name + " does not answer and nobody on it is heard: it is switched off");
+}
+
+void fence_by_hand(State& state, HostId id, const std::string& reason) {
+    UNDERSTUDY_MARK("fencing.by_hand");
+    const std::string why = "its host is switched off by an administrator" + (reason.empty() ? "" : ": " + reason);
+    const std::set<NodeId> nodes = state.host_live[id].nodes;
+    for (const NodeId node : nodes) {
+        const NodeRecord& record = state.nodes.at(node);
+        if (record.proof != Proof::none) continue;
+        if (record.kind == NodeKind::instance) {
+            condemn(state, node, why);
+            continue;
+        }
+        // A machine enrolled by hand: given up until it is heard again, which would say that it was not switched off.
+        NodeLive& live = state.live[node];
+        live.given_up = true;
+        live.health = Health::silent;
+        live.silent_since = state.fair();
+        live.evidence = why;
+        live.evidence_at = live.detected_at = state.now;
+        refresh_node(state, node);
+        queue_users(state, node);
+    }
+    begin(state, id, "host " + state.hosts.at(id).name + " is switched off by an administrator" + (reason.empty() ? "" : ": " + reason));
 }
 
 bool on_fence_done(State& state, const OperationDone& event) {

@@ -144,6 +144,19 @@ struct Granter {
         return "host " + wish.host + (wish.maintenance ? " is in maintenance" : " is active");
     }
 
+    Answer operator()(const FenceByHand& wish) const {
+        const auto known = state.host_names.find(wish.host);
+        if (known == state.host_names.end()) return no_host(wish.host);
+        if (!state.hosts.at(known->second).can_fence) {
+            return failure(ErrorCode::refused, "host " + wish.host + " has no fence agent: name one in the manager's configuration");
+        }
+        if (state.host_live[known->second].fence) return "host " + wish.host + " is being switched off already";
+        state.hosts.edit(known->second).maintenance = true;  // nothing is placed there before somebody says so
+        fence_by_hand(state, known->second, reason);
+        state.pools_dirty = true;
+        return "host " + wish.host + " is being switched off; it stays in maintenance until it is used again";
+    }
+
     Answer operator()(const OverrideGate&) const {
         if (!state.gate.closed) return failure(ErrorCode::refused, "the mass-failure gate is not closed");
         release_gate(state);

@@ -181,6 +181,7 @@ const std::map<std::string, Reader>& acts() {
         {"remove-pool", [](Arguments& a, const State&) -> Wish { return RemovePool{a.text("flavour")}; }},
         {"define-host", read_define_host},
         {"remove-host", [](Arguments& a, const State&) -> Wish { return RemoveHost{a.text("name")}; }},
+        {"fence", [](Arguments& a, const State&) -> Wish { return FenceByHand{a.text("host")}; }},
         {"override-gate", [](Arguments&, const State&) -> Wish { return OverrideGate{}; }},
         {"define-terminal",
          [](Arguments& a, const State&) -> Wish { return DefineTerminal{a.text("name"), a.text("profile")}; }},

@@ -438,6 +438,7 @@ void ManagerStage::do_admin(const Statement& given) {
     else if (is("move")) intend(FailOverSession{session(statement, 2)}, statement);
     else if (is("release")) intend(ReleaseTerminal{statement.word(2, "a terminal")}, statement);
     else if (is("remove")) intend(RemoveTerminal{statement.word(2, "a terminal")}, statement);
+    else if (is("fence")) intend(FenceByHand{statement.word(2, "a host")}, statement);
     else if (is("override")) intend(OverrideGate{}, statement);
     else if (const auto define = definitions().find(what); define != definitions().end()) {
         statement.words.erase(statement.words.begin());
