@@ -156,6 +156,9 @@ void add_acts(CLI::App& app, Common& common) {
     maintenance.option("host", "host", "the host's name")->required()->type_name("HOST");
     maintenance.option("value", "value", "on or off")->required()->check(CLI::IsMember({"on", "off"}));
 
+    Act fence(app, common, "fence", "switch a host off with its fence agent; what lives there goes on with that proof");
+    fence.option("host", "host", "the host's name")->required()->type_name("HOST");
+
     add_pool(app, common);
     add_terminals(app, common);
 

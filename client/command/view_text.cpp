@@ -68,13 +68,13 @@ std::string used_of(const Json& host, const char* key) {
 
 std::string hosts_text(const Json& view) {
     Table table({{"ID", Align::right}, {"HOST"}, {"STATE"}, {"DOMAIN"}, {"VCPUS", Align::right},
-                 {"MEMORY", Align::right}, {"INSTANCES", Align::right}, {"ACCELERATION"}, {"ADDRESS"}});
+                 {"MEMORY", Align::right}, {"INSTANCES", Align::right}, {"ACCELERATION"}, {"FENCE"}, {"ADDRESS"}});
     for (const Json& host : list_of(view, "hosts")) {
         const std::string memory = mebibytes_text(amount_of(member(host, "used"), "memory_mib")) + "/" +
                                    mebibytes_text(amount_of(member(host, "capacity"), "memory_mib"));
         table.add({text_of(host, "id"), text_of(host, "name"), text_of(host, "state"), text_of(host, "domain"),
                    used_of(host, "vcpus"), memory, std::to_string(list_of(host, "instances").size()),
-                   text_of(host, "acceleration"), text_of(host, "uri")});
+                   text_of(host, "acceleration"), text_of(member(host, "fence"), "state"), text_of(host, "uri")});
     }
     return table.empty() ? "No hosts. Enter them in the manager's configuration.\n" : table.text();
 }

@@ -72,6 +72,10 @@ void on_hello(State& state, NodeId id, const Hello& hello) {
         refuse(state, id, 0, unconfirmed ? "its creation is not confirmed yet; try again in a moment" : "this node is not in use: " + node.reason);
         return;
     }
+    if (state.host_live[node.host].fence_by_hand) {
+        refuse(state, id, 0, "its host is being switched off");
+        return;
+    }
     const std::uint64_t registration = state.manager.get().incarnation << 32 | ++state.next_registration;
     if (live.pending.size() >= kPendingRegistrations) live.pending.erase(live.pending.begin());
     live.pending.push_back({registration, hello});
@@ -103,6 +107,7 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
     live.gap_spread = state.settings.heartbeat / 4;
     forget_trouble(state, id, live);
     const NodeRecord& node = state.nodes.at(id);
+    state.host_live[node.host].off = false;
     if (node.state == NodeState::booting && !node.adopted) {  // now it is proven that machines can be made there
         made_one(state, id);
     }

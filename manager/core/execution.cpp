@@ -344,6 +344,7 @@ void plan_move(State& state, SessionId id) {
     const NodeRecord* node = state.nodes.find(session.primary);
     if (node == nullptr || session.handing_over) return;
     if (!live.move_wanted && !draining(state, *node)) return;
+    if (state.live.at(session.primary).given_up) return;  // nobody there hands anything over
     const bool somebody = std::any_of(session.backups.begin(), session.backups.end(), [&](NodeId backup) {
         if (!reachable(state, backup)) return false;
         return session.protection == Protection::restart || newest_at(state, backup, id).id.sequence != 0;

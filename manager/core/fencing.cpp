@@ -30,6 +30,7 @@ void begin(State& state, HostId id, std::string text) {
     if (live.fence) state.fences.erase(live.fence);
     live.fence = take_operation(state);
     live.fence_since = state.now;
+    live.fence_error.clear();
     state.fences[live.fence] = id;
     note(state, Note::Weight::notice, {}, std::move(text));
     act_durable(state, FenceHost{live.fence, id});
@@ -60,16 +61,20 @@ void fence_by_hand(State& state, HostId id, const std::string& reason) {
             condemn(state, node, why);
             continue;
         }
-        // A machine enrolled by hand: given up until it is heard again, which would say that it was not switched off.
+        // A machine enrolled by hand: cut off until its host is off, or could not be switched off.
         NodeLive& live = state.live[node];
         live.given_up = true;
+        live.registration = 0;
+        live.pending.clear();
         live.health = Health::silent;
         live.silent_since = state.fair();
         live.evidence = why;
         live.evidence_at = live.detected_at = state.now;
         refresh_node(state, node);
         queue_users(state, node);
+        arm_node(state, node);
     }
+    state.host_live[id].fence_by_hand = true;
     begin(state, id, "host " + state.hosts.at(id).name + " is switched off by an administrator" + (reason.empty() ? "" : ": " + reason));
 }
 
@@ -80,6 +85,7 @@ bool on_fence_done(State& state, const OperationDone& event) {
     state.fences.erase(fence);
     HostLive& live = state.host_live[id];
     live.fence = {};
+    live.fence_by_hand = false;
     const std::set<NodeId> nodes = live.nodes;
     // Whoever is heard there shows that something else was switched off, or nothing.
     const auto alive = std::find_if(nodes.begin(), nodes.end(), [&](NodeId node) { return may_be_alive(state, node); });
@@ -91,12 +97,16 @@ bool on_fence_done(State& state, const OperationDone& event) {
         UNDERSTUDY_MARK("fencing.failed");
         const std::uint32_t doublings = std::min(live.fence_failures++, kRetryDoublings);
         live.fence_retry_at = state.now + state.settings.operation_retry * (1 << doublings);
-        note(state, Note::Weight::alarm, {}, "fencing failed: " + outcome.error().message + "; tried again, and leases are waited for");
+        live.fence_error = outcome.error().message;
+        note(state, Note::Weight::alarm, {}, "fencing failed: " + outcome.error().message + "; tried again while proof is owed, and leases are waited for");
         for (const NodeId node : nodes) arm_node(state, node);
         return true;
     }
     UNDERSTUDY_MARK("fencing.confirmed");
     live.fence_failures = 0;
+    live.off = true;
+    live.off_at = state.now;
+    note(state, Note::Weight::notice, {}, "host " + state.hosts.at(id).name + " is off: its fence agent confirmed it");
     for (const NodeId node : nodes) {
         prove_down(state, node, Proof::host_fenced, "its host was switched off, confirmed", state.now);
     }

@@ -148,9 +148,11 @@ struct Granter {
         const auto known = state.host_names.find(wish.host);
         if (known == state.host_names.end()) return no_host(wish.host);
         if (!state.hosts.at(known->second).can_fence) {
-            return failure(ErrorCode::refused, "host " + wish.host + " has no fence agent: name one in the manager's configuration");
+            return failure(ErrorCode::refused, "host " + wish.host + " has no fence agent, so nothing here can switch it off: give its [[host]] a fence_agent in the manager's configuration");
         }
-        if (state.host_live[known->second].fence) return "host " + wish.host + " is being switched off already";
+        const HostLive& live = state.host_live[known->second];
+        if (live.fence && live.fence_by_hand) return "host " + wish.host + " is being switched off already";
+        if (live.off) return failure(ErrorCode::refused, "host " + wish.host + " is off already; switch it on, and use it again");
         state.hosts.edit(known->second).maintenance = true;  // nothing is placed there before somebody says so
         fence_by_hand(state, known->second, reason);
         state.pools_dirty = true;

@@ -191,6 +191,10 @@ struct HostLive {
     TimePoint fence_since;
     std::uint32_t fence_failures = 0;  ///< in a row
     TimePoint fence_retry_at;
+    std::string fence_error;           ///< why the last attempt failed; empty: it did not
+    bool fence_by_hand = false;        ///< the one under way was wanted: nobody on it registers meanwhile
+    bool off = false;                  ///< switched off, confirmed, and not heard of since
+    TimePoint off_at;
 };
 
 /// Own lateness and mass failure.

@@ -131,6 +131,15 @@ class Viewer {
         return {{"failovers", std::move(failovers)}, {"phases", std::move(phases)}};
     }
 
+    /// What its fence agent is for now: none, ready, switching off, off, failing.
+    static Json fence_json(const HostRecord& host, const HostLive* live) {
+        const char* state = !host.can_fence ? "none" : "ready";
+        if (live != nullptr && live->fence) state = "switching off";
+        else if (live != nullptr && live->off) state = "off";
+        else if (live != nullptr && !live->fence_error.empty()) state = "failing";
+        return {{"state", state}, {"error", live == nullptr ? std::string() : live->fence_error}};
+    }
+
     Json host_json(HostId id, const HostRecord& host) const {
         const HostLive* live = look_up<HostId, HostLive, std::map<HostId, HostLive>>(state_.host_live, id);
         Json instances = Json::array();
@@ -150,6 +159,7 @@ class Viewer {
                 {"acceleration", acceleration == extras_.acceleration.end() ? "unproven" : acceleration->second},
                 {"acceleration_reason", reason == extras_.acceleration_reason.end() ? "" : reason->second},
                 {"can_fence", host.can_fence},
+                {"fence", fence_json(host, live)},
                 {"instances", std::move(instances)}};
     }
 

@@ -74,6 +74,13 @@ name = "alpha"
 uri = "test:///default"
 vcpus = 4
 memory_mib = 4096
+[[host]]
+name = "cellar"
+uri = "qemu+unix:///system?socket=/nowhere/libvirt-sock"
+vcpus = 4
+memory_mib = 4096
+fence_agent = "{self.fence_agent()}"
+fence_options = ["plug=7"]
 [[pool]]
 flavour = "small"
 min_idle = 0
@@ -98,6 +105,24 @@ profile = "office"
     def key(self, role):
         subprocess.run([self.command, "keys", "new", "--out", self.home / f"{role}.key"], check=True, stdout=subprocess.DEVNULL)
         return re.search(r'public_key *= *["\'](.*)["\']', (self.home / f"{role}.key").read_text(encoding="utf-8")).group(1)
+
+    def fence_agent(self):
+        """Switches a file off, unless the file says "stuck"."""
+        power = self.home / "power"
+        power.write_text("ON", encoding="utf-8")
+        agent = self.home / "fence_file"
+        agent.write_text(f"""#!/bin/sh
+asked=$(cat)
+if [ "$(cat {power})" = stuck ]; then echo "the plug is stuck"; exit 1; fi
+case "$asked" in *action=off*) echo OFF >{power};; esac
+echo "Status: $(cat {power})"
+case "$asked:$(cat {power})" in *action=status:OFF) exit 2;; esac
+""", encoding="utf-8")
+        agent.chmod(0o755)
+        return agent
+
+    def host(self, name):
+        return next(host for host in json.loads(self.get("/api/v1/hosts")[1]) if host["name"] == name)
 
     def spawn(self, log, *words):
         with open(self.home / log, "a", encoding="utf-8") as file:
@@ -254,7 +279,61 @@ class Rights(unittest.TestCase):
             self.assertEqual(seen == "maintenance", state == "maintenance")
 
 
+class Fencing(unittest.TestCase):
+    """In this order: once a host is off it stays so."""
+    def setUp(self):
+        self.power = site.home / "power"
+        self.power.write_text("ON", encoding="utf-8")
+
+    def test_an_observer_rehearses_it_and_switches_nothing_off(self):
+        status, body, _ = site.act("fence", {"host": "cellar", "reason": "x"}, OBSERVER)
+        self.assertEqual(status, 403, body)
+        ran = site.run("fence", "cellar", "--reason", "x", role="observer")
+        self.assertEqual(ran.returncode, 6, ran.stderr)
+        status, body, _ = site.act("fence", {"host": "cellar", "dry-run": "yes"}, OBSERVER)
+        self.assertEqual(status, 200, body)
+        check(json.loads(body)["json"], SCHEMAS["rehearsal.schema.json"])
+        self.assertEqual(site.run("fence", "cellar", "--dry-run").returncode, 0)
+        self.assertEqual(site.run("fence", "cellar").returncode, 2, "without a reason")
+        self.assertEqual(self.power.read_text(encoding="utf-8"), "ON")
+        self.assertEqual(site.host("cellar")["fence"], {"state": "ready", "error": ""})
+
+    def test_what_cannot_be_switched_off_is_refused_with_the_reason(self):
+        for host, status, code, words in (("alpha", 409, 6, "host alpha has no fence agent"), ("nowhere", 404, 5, "there is no host named 'nowhere'")):
+            with self.subTest(host):
+                got, body, _ = site.act("fence", {"host": host, "reason": "x"})
+                self.assertEqual(got, status, body)
+                self.assertIn(words, json.loads(body)["text"])
+                ran = site.run("fence", host, "--reason", "x")
+                self.assertEqual(ran.returncode, code, ran.stderr)
+                self.assertIn(words, ran.stderr)
+                self.assertNotEqual(site.run("fence", host, "--dry-run").returncode, 0, "the rehearsal says so, too")
+
+    def test_switching_off_happens_once_and_a_failure_is_shown_with_its_cause(self):
+        self.power.write_text("stuck", encoding="utf-8")
+        self.assertEqual(site.act("fence", {"host": "cellar", "reason": "smoke"})[0], 200)
+        failing = until(lambda: (fence := site.host("cellar")["fence"])["state"] == "failing" and fence, "the failure is shown")
+        self.assertIn("the plug is stuck", failing["error"])
+        self.power.write_text("ON", encoding="utf-8")
+        ran = site.run("fence", "cellar", "--reason", "smoke")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn("host cellar is being switched off", ran.stdout)
+        until(lambda: site.host("cellar")["fence"]["state"] == "off", "it is off")
+        self.assertEqual(self.power.read_text(encoding="utf-8").strip(), "OFF")
+        self.assertEqual(site.host("cellar")["state"], "maintenance", "nothing is placed there")
+        again = site.run("fence", "cellar", "--reason", "smoke")
+        self.assertEqual(again.returncode, 6, again.stderr)
+        self.assertIn("host cellar is off already", again.stderr)
+        self.assertRegex(site.run("hosts").stdout, r"cellar +maintenance .* off +qemu")
+        self.assertEqual(site.run("maintenance", "cellar", "off", "--reason", "it is back").returncode, 0)
+
+
 class BadInput(unittest.TestCase):
+    def test_every_verb_of_the_document_is_one_of_the_manager(self):
+        for verb in DESCRIPTION["paths"]["/api/v1/act"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["verb"]["enum"]:
+            with self.subTest(verb):
+                self.assertNotRegex(json.loads(site.act(verb, {"colour": "red"})[1])["text"], "there is no (act|verb)")
+
     def test_each_wrong_request_says_what_is_wrong(self):
         for arguments, status, words in (
                 ({"host": "nowhere", "value": "on", "reason": "x"}, 404, "there is no host named 'nowhere'"),
@@ -341,7 +420,7 @@ class CommandLine(unittest.TestCase):
                     self.assertTrue(ran.stderr.strip() or ran.stdout.strip())
 
     def test_names_are_what_commands_take(self):
-        self.assertEqual(site.run("names", "hosts").stdout, "alpha\n")
+        self.assertEqual(site.run("names", "hosts").stdout, "alpha\ncellar\n")
         self.assertEqual(site.run("names", "terminals").stdout, "desk\n")
 
     def test_bash_completes_verbs_options_and_names(self):
@@ -351,6 +430,7 @@ source <({site.command} completion bash)
 try() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _understudy; echo "${{COMPREPLY[*]}}"; }}
 try understudy maint
 try understudy what-if ''
+try understudy fence cel
 try understudy drain --host al
 try understudy failover --dr
 try understudy maintenance alpha o
@@ -358,7 +438,7 @@ try understudy completion z"""
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(done.stderr, "")
         said = [sorted(set(line.split()) - {"--help"}) for line in done.stdout.splitlines()]
-        self.assertEqual(said, [["maintenance"], ["alpha"], ["alpha"], ["--dry-run"], ["off", "on"], ["zsh"]])
+        self.assertEqual(said, [["maintenance"], ["alpha", "cellar"], ["cellar"], ["alpha"], ["--dry-run"], ["off", "on"], ["zsh"]])
 
     def test_zsh_and_fish_accept_their_completions(self):
         for shell in ("zsh", "fish"):
@@ -373,7 +453,7 @@ try understudy completion z"""
         done = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
-        for verb in ("status", "what-if", "failover", "drain", "message", "notify", "completion", "watch"):
+        for verb in ("status", "what-if", "failover", "drain", "fence", "message", "notify", "completion", "watch"):
             self.assertIn(verb, plain)
         self.assertIn("outcome unknown", " ".join(plain.split()))
 

@@ -596,13 +596,15 @@ void ManagerStage::do_what_if(const Statement& statement) {
     if (!core_) statement.fail("the manager does not run");
     const Moment moment{now_, wall_ms()};
     const auto ask = [&] {
-        if (statement.word(1, "host or drain") == "host") return rehearse_loss(*core_, host(statement, 2), moment);
+        if (statement.word(1, "host, drain or fence") == "host") return rehearse_loss(*core_, host(statement, 2), moment);
         if (statement.words[1] == "drain") return rehearse(*core_, SetDrain{node(statement, 2), true}, moment);
-        statement.fail("'host NAME' or 'drain NODE' is expected");
+        if (statement.words[1] == "fence") return rehearse(*core_, FenceByHand{statement.word(2, "a host")}, moment);
+        statement.fail("'host NAME', 'drain NODE' or 'fence HOST' is expected");
     };
     const Image before = core_->durable_image();
     const Rehearsal result = ask();
     if (core_->durable_image() != before || ask().moves.size() != result.moves.size()) broken("a rehearsal changes nothing");
+    if (result.code != 0) print("  ", "refused: " + result.text);
     const auto subject = [&](TerminalId terminal, SessionId session) { return session ? names_.of(session) : "desktop of " + core_->state().terminals.at(terminal).name; };
     for (const RehearsedMove& move : result.moves) {
         print("  ", subject(move.terminal, move.session) + ": from " + names_.of(move.from) + " to " + (move.to_new_machine ? "a new machine" : names_.of(move.to)) + " on " +

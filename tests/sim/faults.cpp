@@ -283,7 +283,10 @@ void FaultDriver::wish_something(Rng& rng) {
             world_.kernel.after(rng.between(Duration(5'000'000), Duration(60'000'000)),
                                 [this, host] { world_.wish(SetMaintenance{host, false}); });
             return;
-        case 2: world_.wish(KillInstance{any_node()}); return;
+        case 2:
+            if (const NodeId node = any_node(); node.value % 4 == 0) switch_off_host_of(node, rng);
+            else world_.wish(KillInstance{node});
+            return;
         case 3: world_.wish(ReleaseTerminal{any_terminal()}); return;
         case 4: world_.wish(FailOverPresentation{any_terminal()}); return;
         case 5:
@@ -295,6 +298,18 @@ void FaultDriver::wish_something(Rng& rng) {
             }
             return;
         default: world_.wish(OverrideGate{}); return;
+    }
+}
+
+/// By hand, with whoever works there; used again some time later.
+void FaultDriver::switch_off_host_of(NodeId node, Rng& rng) {
+    const auto known = world_.oracle.nodes().find(node);
+    if (known == world_.oracle.nodes().end()) return;
+    for (const auto& [name, host] : world_.oracle.hosts()) {
+        if (host.id != known->second.host) continue;
+        world_.wish(FenceByHand{name});
+        world_.kernel.after(rng.between(Duration(20'000'000), Duration(60'000'000)),
+                            [this, name = name] { world_.wish(SetMaintenance{name, false}); });
     }
 }
 

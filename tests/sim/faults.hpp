@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "protocol/ids.hpp"
 #include "tests/sim/plan.hpp"
 
 namespace understudy::sim {
@@ -47,6 +48,7 @@ class FaultDriver {
     void break_store(const Fault& fault);
     void trouble_people(const Fault& fault);
     void wish_something(Rng& rng);
+    void switch_off_host_of(NodeId node, Rng& rng);
     void talk_nonsense(Rng& rng);
     [[nodiscard]] std::vector<SimNode*> some_nodes(std::uint64_t pick, std::uint32_t count);
 

@@ -328,6 +328,11 @@ void Oracle::check_reply(const AdminReply& reply) {
         if (host == hosts_.end() || host->second.maintenance != maintenance->maintenance) {
             violated("S8", "maintenance of " + maintenance->host + " was acknowledged and is not durable");
         }
+    } else if (const auto* fence = std::get_if<FenceByHand>(&wish->wish)) {
+        const auto host = hosts_.find(fence->host);
+        if (host == hosts_.end() || !host->second.maintenance) {
+            violated("S8", "host " + fence->host + " is switched off by hand, and nothing keeps new work from it");
+        }
     } else if (const auto* kill = std::get_if<KillInstance>(&wish->wish)) {
         const auto node = nodes_.find(kill->node);
         if (node != nodes_.end() && node->second.state != NodeState::condemned) {

@@ -145,6 +145,10 @@ export const acts = {
     values: { host: host.name, value }, button: value === "on" ? "Start maintenance" : "Use again",
     text: value === "on" ? "Everything on its nodes moves to other hosts, and no instances are created on it until maintenance ends." : "Instances may be created on it again.",
   }),
+  fence: (host) => ({
+    title: `Switch ${host.name} off?`, verb: "fence", values: { host: host.name }, button: "Switch off", risky: true,
+    text: "Its fence agent cuts the power, whoever works there. What it serves goes on at backups as soon as it is proven off. The host then stays in maintenance until it is switched on and used again.",
+  }),
   pool: (pool) => ({
     title: `Resize pool ${pool.flavour}`, verb: "pool", values: { flavour: pool.flavour }, button: "Resize",
     text: "Machines are made or given back until the pool is as told. Nothing that serves is touched.",

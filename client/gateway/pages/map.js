@@ -9,6 +9,7 @@ const HOSTS_SHOWN = 24;
 const NODES_SHOWN = 12;
 
 const unfolded = new Set();   // hosts shown whole, "*": all hosts
+let newest = new Map();       // node id → node; a tile is not made anew for a heartbeat
 
 // node id → [{ standby, text, title }], from terminals and sessions.
 export function dutiesOf(view) {
@@ -70,7 +71,7 @@ function nodeTile(node, duties) {
   const state = node.state === "serving" ? roleText[node.role] ?? node.role : node.state;
   const worry = worryOf(node);
   return h("button", {
-    class: `node ${node.health} ${node.state} ${node.role}`, type: "button", "data-key": `node-${node.id}`, onclick: () => nodeDetails(node),
+    class: `node ${node.health} ${node.state} ${node.role}`, type: "button", "data-key": `node-${node.id}`, onclick: () => nodeDetails(newest.get(node.id) ?? node),
   },
     h("span", { class: "title" }, h("strong", {}, node.name), h("span", { class: "soft" }, state), node.draining && h("span", { class: "badge warn" }, "draining"),
       worry ? h("span", { class: "worry" }, worry) : h("span", { class: "hidden" }, node.health)),
@@ -85,9 +86,13 @@ function meter(label, used, capacity, text) {
   return h("span", { class: `meter ${share > 0.9 ? "full" : ""}`, title: `${label}: ${text}` }, h("span", { class: "soft" }, label), h("span", { class: "bar" }, bar), h("span", {}, text));
 }
 
+const POWER = { "switching off": "warn", off: "", failing: "bad" };   // what a host's power is worth telling, and how urgent
+
 function deedsOf(host) {
   const resting = host.state === "maintenance";
+  const canFence = ["ready", "failing"].includes(host.fence?.state);
   return h("span", { class: "deeds" },
+    canFence && h("button", { class: "small", type: "button", "data-key": `fence-${host.name}`, "aria-label": `Switch off ${host.name}`, onclick: () => confirmAct(acts.fence(host)) }, "Switch off"),
     h("button", { class: "small", type: "button", "data-key": `rest-${host.name}`, "aria-label": resting ? `Use again: ${host.name}` : `Maintenance of ${host.name}`, onclick: () => confirmAct(acts.maintenance(host, resting ? "off" : "on")) }, resting ? "Use again" : "Maintenance"));
 }
 
@@ -117,6 +122,7 @@ function hostCard(host, nodes, duties, { answer, look, redraw }) {
       h("h3", {}, host.name), h("span", { class: "soft", title: host.acceleration_reason || "how guests run, as proven on this host" },
         [host.domain && host.domain !== host.name ? `domain ${host.domain}` : "", host.acceleration].filter(Boolean).join(", ")),
       host.state !== "active" && h("span", { class: `badge ${host.state === "unreachable" ? "bad" : "warn"}` }, host.state),
+      host.fence?.state in POWER && h("span", { class: `badge ${POWER[host.fence.state]}` }, host.fence.state === "failing" ? "could not be switched off" : host.fence.state),
       deedsOf(host)),
     host.reason ? h("p", { class: "note" }, host.reason) : null,
     h("div", { class: "meters" },
@@ -133,6 +139,7 @@ const stampOf = (host, nodes, duties, answer) => JSON.stringify([host, unfolded.
 // Items for each(): hosts, worst first. `finds(name)` says whether something is looked for.
 export function hostItems(view, { rehearsals, look, redraw, finds }) {
   const duties = dutiesOf(view);
+  newest = new Map(view.nodes.map((node) => [node.id, node]));
   const byHost = new Map(view.hosts.map((host) => [host.name, []]));
   const elsewhere = [];
   for (const node of view.nodes) (byHost.get(node.host) ?? elsewhere).push(node);

@@ -61,8 +61,11 @@ function ofTerminals(view) {
 function ofMachines(view) {
   const found = [];
   for (const host of view.hosts) {
-    if (host.state === "unreachable") found.push({ level: "bad", kind: "unreachable", name: host.name, what: `Host ${host.name} does not answer`, why: host.reason, go: `host-${host.name}` });
-    if (host.state === "maintenance") found.push({ level: "info", kind: "maintenance", name: host.name, what: `Host ${host.name} is in maintenance`, why: "Nothing new is placed there.", act: acts.maintenance(host, "off"), deed: "Use again", go: `host-${host.name}` });
+    const power = host.fence?.state;
+    if (power === "failing") found.push({ level: "bad", kind: "fence", name: host.name, what: `Host ${host.name} could not be switched off`, why: host.fence.error, act: acts.fence(host), deed: "Try again", go: `host-${host.name}` });
+    if (power === "off") found.push({ level: "info", kind: "off", name: host.name, what: `Host ${host.name} is switched off`, why: "Its fence agent confirmed it. Switch it on, then use it again.", act: acts.maintenance(host, "off"), deed: "Use again", go: `host-${host.name}` });
+    else if (host.state === "unreachable") found.push({ level: "bad", kind: "unreachable", name: host.name, what: `Host ${host.name} does not answer`, why: host.reason, go: `host-${host.name}` });
+    if (host.state === "maintenance" && power !== "off") found.push({ level: "info", kind: "maintenance", name: host.name, what: `Host ${host.name} is in maintenance`, why: "Nothing new is placed there.", act: acts.maintenance(host, "off"), deed: "Use again", go: `host-${host.name}` });
   }
   for (const node of view.nodes) {
     if (node.held) found.push({ level: "bad", kind: "held", name: node.name, what: `Node ${node.name} is silent and held by the gate`, why: node.reason, go: `node-${node.id}` });
@@ -95,7 +98,7 @@ function ofRehearsals(rehearsals) {
 const TOGETHER = {
   waiting: (n) => `${n} terminals are not served`, stopped: (n) => `${n} applications do not run`, unprotected: (n) => `${n} applications are not protected as wanted`,
   "no-backup": (n) => `${n} applications have no backup`, late: (n) => `The checkpoints of ${n} applications are late`, "no-standby": (n) => `${n} desktops have no standby`,
-  unreachable: (n) => `${n} hosts do not answer`, maintenance: (n) => `${n} hosts are in maintenance`, held: (n) => `${n} silent nodes are held by the gate`,
+  unreachable: (n) => `${n} hosts do not answer`, maintenance: (n) => `${n} hosts are in maintenance`, off: (n) => `${n} hosts are switched off`, fence: (n) => `${n} hosts could not be switched off`, held: (n) => `${n} silent nodes are held by the gate`,
   silent: (n) => `${n} nodes are silent`, down: (n) => `${n} nodes are down`, suspect: (n) => `${n} nodes are suspect`, failed: (n) => `${n} instances failed`,
   draining: (n) => `${n} nodes are drained`, incident: (n) => `${n} incidents are open`, "what-if": (n) => `If any of ${plural(n, "host")} died now, something would have no place`,
 };

@@ -38,6 +38,28 @@ test("a change is shown as it comes, and the keyboard's focus stays", async () =
   await page.close();
 });
 
+test("a host is switched off with a reason, where it has a fence agent; what is off says what to do", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="fence-alpha"]');
+  assert.equal(await page.$('[data-key="fence-beta"]'), null, "no fence agent");
+  assert.equal(await page.$('[data-key="fence-gamma"]'), null, "off already");
+  assert.match(await text(page, "#host-gamma header"), /off/);
+  await page.click('[data-key="fence-alpha"]');
+  await page.waitForSelector("dialog[open] .preview .rehearsed");
+  assert.match(await text(page, "dialog"), /Switch alpha off\?.*cuts the power.*no host has room/s);
+  await page.type("#reason", "smoke");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog .result.good");
+  assert.match(await scene.manager.line(/^asked fence.*reason/), /\[host=alpha\] \[reason=smoke\]/);
+  await page.keyboard.press("Enter");
+  const failed = structuredClone(view);
+  failed.hosts[0].fence = { state: "failing", error: "the plug is stuck" };
+  scene.view(failed);
+  await page.waitForFunction(() => /Host alpha could not be switched off.*the plug is stuck/.test(document.getElementById("problems").textContent));
+  scene.view(view);
+  await page.close();
+});
+
 test("an act asks for a reason, is sent with it, and shows what the manager said", async () => {
   const page = await scene.page("/console");
   await page.waitForSelector('[data-key="over-2"]');

@@ -13,7 +13,7 @@ export function largeView({ hosts = 50, perHost = 20, terminals = 500, broken = 
     figures: { failovers: [], phases: [] }, hosts: [], nodes, terminals: [], sessions: [], pools: [{ flavour: "small", image: "base", vcpus: 1, memory_mib: 512, slots: 6, idle: 200, serving: 800, creating: 0, total: 1000, min_idle: 100, max_idle: 300, max_total: 1200, making_ms: 6400, paused: false, reason: "" }], incidents: [] };
   for (let i = 0; i < hosts; i += 1) {
     view.hosts.push({ id: 2000 + i, name: `host-${i}`, uri: `qemu+tls://host-${i}/system`, domain: `rack-${i % 10}`, state: "active", reason: "", capacity: { vcpus: 32, memory_mib: 65536 }, used: { vcpus: 20, memory_mib: 10240 },
-      acceleration: "kvm", acceleration_reason: "", can_fence: true, instances: nodes.filter((node) => node.host === `host-${i}`).map((node) => node.id) });
+      acceleration: "kvm", acceleration_reason: "", can_fence: true, fence: { state: "ready", error: "" }, instances: nodes.filter((node) => node.host === `host-${i}`).map((node) => node.id) });
   }
   for (let i = 0; i < terminals; i += 1) {
     const id = 3000 + i;
