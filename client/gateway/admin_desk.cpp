@@ -14,6 +14,7 @@ namespace understudy::gateway {
 namespace {
 
 constexpr std::chrono::seconds kRenew{30};
+constexpr const char* kNothing = "{}";  ///< changed in the view
 
 }  // namespace
 
@@ -62,13 +63,13 @@ void AdminDesk::take(client::LinkEvent event) {
             open->sent = true;
         }
         if (!watchers_.empty()) subscribe();
-        tell_watchers();
+        tell_watchers(kNothing);
     } else if (auto* down = std::get_if<client::LinkDown>(&event)) {
         spdlog::warn("no connection to the manager: {}", down->reason);
         if (connected_) since_wall_ms_ = wall_ms_now();
         connected_ = false;
         reason_ = down->reason;
-        tell_watchers();
+        tell_watchers(kNothing);
     } else if (auto* unreadable = std::get_if<client::Unreadable>(&event)) {
         spdlog::warn("{}", unreadable->reason);
     } else {
@@ -86,7 +87,7 @@ void AdminDesk::take(const Message& message) {
         watch_refusal_ = reply->code == 0 ? "" : reply->text;
         if (reply->code == 0) return set_view(reply->json);
         spdlog::warn("the manager refuses the view: {}", reply->text);
-        return tell_watchers();
+        return tell_watchers(kNothing);
     }
     const auto open = calls_.find(reply->request);
     if (open == calls_.end()) return;
@@ -104,29 +105,38 @@ void AdminDesk::set_view(std::string part) {
     if (whole.empty()) return;
     view_ = std::move(whole);
     view_wall_ms_ = wall_ms_now();
-    tell_watchers();
+    auto fresh = watchers_.empty() ? std::nullopt : client::IndexedView::read(view_);
+    const std::string changes = fresh && indexed_ ? fresh->changes_since(*indexed_) : std::string();
+    indexed_ = std::move(fresh);
+    tell_watchers(changes);
 }
 
-void AdminDesk::tell_watchers() {
-    if (watchers_.empty()) return;
+std::string AdminDesk::head() const {
     const nlohmann::json head = {{"connected", connected_},
+                                 {"number", newest_.number},
                                  {"reason", watch_refusal_.empty() ? reason_ : watch_refusal_},
                                  {"since_wall_ms", since_wall_ms_},
                                  {"view_wall_ms", view_wall_ms_}};
     std::string text = head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     text.pop_back();
+    return text;
+}
+
+void AdminDesk::tell_watchers(const std::string& changes) {
+    if (watchers_.empty()) return;
+    ++newest_.number;
     // The view is passed on as it came, without being parsed: it is the largest text here.
-    text += ",\"view\":" + (view_.empty() ? "null" : view_.front()) + ",\"more\":[";
+    std::string text = head() + ",\"view\":" + (view_.empty() ? "null" : view_.front()) + ",\"more\":[";
     for (std::size_t i = 1; i < view_.size(); ++i) text += (i > 1 ? "," : "") + view_[i];
-    text += "]}";
-    const auto shared = std::make_shared<const std::string>(std::move(text));
-    for (const auto& watcher : watchers_) watcher->offer(shared);
+    newest_.whole = std::make_shared<const std::string>(text + "]}");
+    newest_.change = changes.empty() ? nullptr : std::make_shared<const std::string>(head() + ",\"changes\":" + changes + "}");
+    for (const auto& watcher : watchers_) watcher->offer(newest_);
 }
 
 void AdminDesk::add_watcher(std::shared_ptr<EventSocket> page) {
     watchers_.insert(std::move(page));
     if (watchers_.size() == 1 && connected_) subscribe();
-    tell_watchers();
+    tell_watchers(kNothing);
 }
 
 void AdminDesk::remove_watcher(const std::shared_ptr<EventSocket>& page) { watchers_.erase(page); }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "client/gateway/event_socket.hpp"
 #include "client/gateway/network.hpp"
 #include "client/link/link.hpp"
+#include "client/view/difference.hpp"
 #include "client/view/parts.hpp"
 #include "protocol/result.hpp"
 
@@ -31,7 +33,7 @@ public:
     /// (sent, no answer in time), `limit` (too many open calls).
     [[nodiscard]] asio::awaitable<Result<AdminReply>> call(std::string verb, std::vector<std::string> arguments);
 
-    /// A page that wants every view from now on. It gets the last one at once.
+    /// A page that wants every view from now on. It gets the last one at once, whole.
     void add_watcher(std::shared_ptr<EventSocket> page);
     void remove_watcher(const std::shared_ptr<EventSocket>& page);
 
@@ -51,7 +53,9 @@ private:
     void take(client::LinkEvent event);
     void take(const Message& message);
     void set_view(std::string part);
-    void tell_watchers();
+    /// `changes`: of the view since the last call, as IndexedView says them; empty: they are not known.
+    void tell_watchers(const std::string& changes);
+    [[nodiscard]] std::string head() const;
     void subscribe();
     [[nodiscard]] asio::awaitable<void> keep_subscribed();
 
@@ -63,7 +67,9 @@ private:
     std::int64_t since_wall_ms_;
     client::ViewParts parts_;
     client::ViewTexts view_;  ///< passed on as it came
+    std::optional<client::IndexedView> indexed_;  ///< the same, to be compared; while somebody watches
     std::int64_t view_wall_ms_ = 0;
+    Offer newest_;
     std::uint64_t watch_request_ = 0;
     std::string watch_refusal_;
     Wakeup renewal_;

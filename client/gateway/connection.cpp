@@ -55,8 +55,8 @@ asio::awaitable<void> serve_terminal_events(Server& server, TerminalEvents asked
     if (room) (*room)->remove_page(page);
 }
 
-asio::awaitable<void> serve_watch(Server& server, WebSocket socket) {
-    const auto page = std::make_shared<EventSocket>(server.context(), std::move(socket));
+asio::awaitable<void> serve_watch(Server& server, Watch asked, WebSocket socket) {
+    const auto page = std::make_shared<EventSocket>(server.context(), std::move(socket), asked.changes ? Offers::changes : Offers::whole);
     server.desk().add_watcher(page);
     co_await EventSocket::run(page, [](const std::string&) {});
     server.desk().remove_watcher(page);
@@ -80,7 +80,7 @@ asio::awaitable<void> serve_websocket(Server& server, beast::tcp_stream stream, 
         const auto room = server.room(wanted->terminal, wanted->place);
         if (room) co_await serve_stream(server.context(), *room, std::move(socket));
     } else {
-        co_await serve_watch(server, std::move(socket));
+        co_await serve_watch(server, std::get<Watch>(asked), std::move(socket));
     }
 }
 

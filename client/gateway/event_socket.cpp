@@ -11,8 +11,8 @@
 
 namespace understudy::gateway {
 
-EventSocket::EventSocket(asio::io_context& context, WebSocket socket)
-    : context_(context), socket_(std::move(socket)), wakeup_(context) {
+EventSocket::EventSocket(asio::io_context& context, WebSocket socket, Offers wanted)
+    : context_(context), socket_(std::move(socket)), wakeup_(context), wanted_(wanted) {
     socket_.read_message_max(limits::kEventBytes);
 }
 
@@ -23,9 +23,16 @@ void EventSocket::push(std::string text) {
     wakeup_.wake();
 }
 
-void EventSocket::offer(SharedText text) {
-    newest_ = std::move(text);
+void EventSocket::offer(Offer offer) {
+    newest_ = std::move(offer);
     wakeup_.wake();
+}
+
+SharedText EventSocket::take_offer() {
+    const Offer offer = *std::exchange(newest_, std::nullopt);
+    const bool follows = sent_ != 0 && sent_ + 1 == offer.number;
+    sent_ = offer.number;
+    return wanted_ == Offers::changes && follows && offer.change ? offer.change : offer.whole;
 }
 
 void EventSocket::close() {
@@ -42,8 +49,7 @@ asio::awaitable<void> EventSocket::speak() {
             queue_.pop_front();
             co_await socket_.async_write(asio::buffer(text), into(error));
         } else if (newest_) {
-            const SharedText text = std::move(newest_);
-            newest_.reset();
+            const SharedText text = take_offer();
             co_await socket_.async_write(asio::buffer(*text), into(error));
         } else {
             co_await wakeup_.wait_until(Clock::time_point::max());

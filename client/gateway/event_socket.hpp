@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "client/gateway/network.hpp"
@@ -15,15 +16,25 @@ namespace understudy::gateway {
 /// One text for many pages; shared because each page sends it at its own pace.
 using SharedText = std::shared_ptr<const std::string>;
 
+/// News of which a page needs the newest only.
+struct Offer {
+    std::uint64_t number = 0;  ///< one more than that of the offer before
+    SharedText whole;
+    SharedText change;         ///< what it says more than the offer before; none: it cannot be told
+};
+
+/// What a page gets: every offer whole, or only the change if it has got the offer before.
+enum class Offers { whole, changes };
+
 class EventSocket {
 public:
-    EventSocket(asio::io_context& context, WebSocket socket);
+    EventSocket(asio::io_context& context, WebSocket socket, Offers wanted = Offers::whole);
 
     /// Queues a text that must not be missed. A full queue ends the connection.
     void push(std::string text);
 
-    /// Queues a text that replaces an older one of its kind that was not sent yet.
-    void offer(SharedText text);
+    /// Replaces an older offer that was not sent yet.
+    void offer(Offer offer);
 
     /// Ends the connection; run() returns soon.
     void close();
@@ -35,12 +46,15 @@ public:
 
 private:
     [[nodiscard]] asio::awaitable<void> speak();
+    [[nodiscard]] SharedText take_offer();
 
     asio::io_context& context_;
     WebSocket socket_;
     Wakeup wakeup_;
     std::deque<std::string> queue_;
-    SharedText newest_;
+    Offers wanted_;
+    std::optional<Offer> newest_;
+    std::uint64_t sent_ = 0;  ///< number of the last offer sent
     bool ended_ = false;
 };
 

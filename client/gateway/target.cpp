@@ -61,7 +61,7 @@ Asked asked_of(const std::string& path, const Query& query) {
     if (path == "/login") return LoginPage{};
     if (path == "/console") return ConsolePage{};
     if (path == "/api/v1/view") return ViewQuestion{};
-    if (path == "/api/v1/watch") return Watch{};
+    if (path == "/api/v1/watch") return Watch{query.contains("changes") && query.at("changes") == "1"};
     if (path == "/api/v1/act") return Act{};
     if (path == "/api/v1/health") return Health{};
     if (path == "/health" || path == "/health/ready") return Readiness{};

@@ -16,7 +16,7 @@ struct TerminalPage { std::string terminal; };
 struct PageFile { std::string name; };   ///< /assets/NAME
 struct NovncFile { std::string path; };  ///< /novnc/PATH
 struct ViewQuestion {};
-struct Watch {};
+struct Watch { bool changes = false; };  ///< ?changes=1: what changed, where that can be told
 struct Act {};
 struct Health {};
 struct Liveness {};                          ///< /health/live

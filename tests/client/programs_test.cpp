@@ -365,6 +365,29 @@ TEST_CASE("gateway: all browsers share one subscription, and a late one gets the
     CHECK(requests[0].verb == "watch");
 }
 
+TEST_CASE("gateway: a page that asks for changes gets the whole view first, then what changed") {
+    Scene scene;
+    std::vector<AdminRequest> requests;
+    answer_admin(scene, {0, 0, "", R"({"nodes":[{"id":1,"health":"healthy","host":"a"}]})"}, requests);
+    Gateway gateway(scene);
+    gateway.connected();
+    WebClient watch = gateway.open("/api/v1/watch?changes=1");
+    Json push;
+    while (push["view"].is_null()) push = Json::parse(gateway.message(watch));
+    const std::uint64_t number = push["number"];
+    CHECK(push["view"]["nodes"][0]["host"] == "a");
+    scene.manager.vanish();
+    push = Json::parse(gateway.message(watch));
+    CHECK(push["number"] == number + 1);
+    CHECK(push["connected"] == false);
+    CHECK(push["changes"] == Json::object());
+    CHECK_FALSE(push.contains("view"));
+    answer_admin(scene, {0, 0, "", R"({"nodes":[{"id":1,"health":"down","host":"a"}]})"}, requests);
+    scene.manager.resume();
+    while (!push["changes"].contains("rows")) push = Json::parse(gateway.message(watch));
+    CHECK(push["changes"]["rows"] == Json::parse(R"({"nodes":{"changed":[{"id":1,"health":"down"}]}})"));
+}
+
 TEST_CASE("gateway: while the manager is away the last view stays, with since when") {
     Scene scene;
     std::vector<AdminRequest> requests;

@@ -8,6 +8,7 @@
 #include "client/command/courier.hpp"
 #include "client/command/notices.hpp"
 #include "client/gateway/metrics.hpp"
+#include "client/view/difference.hpp"
 #include "client/view/parts.hpp"
 
 using namespace understudy;
@@ -58,6 +59,80 @@ TEST_CASE("view parts: a newer view ends an older one, and nonsense is dropped")
     CHECK(parts.take(part(5, 1, 2, R"("nodes":[])")).size() == 2);
     CHECK(parts.take(part(6, 3, 2, R"("nodes":[])")).empty());
     CHECK(parts.take(part(6, 1, 9999, R"("nodes":[])")).empty());
+}
+
+// ------------------------------------------------------------------ what changed
+
+namespace {
+
+Json changes(const ViewTexts& before, const ViewTexts& after) {
+    const auto was = IndexedView::read(before);
+    const auto is = IndexedView::read(after);
+    REQUIRE(was);
+    REQUIRE(is);
+    return Json::parse(is->changes_since(*was));
+}
+
+/// What a page does with them.
+Json applied(Json view, const Json& changes) {
+    for (const auto& [name, value] : changes["set"].items()) view[name] = value;
+    const auto key = [](const Json& row) { return row.contains("id") ? row["id"] : row["flavour"]; };
+    for (const auto& [name, list] : changes["rows"].items()) {
+        std::map<Json, Json> rows;
+        Json order = Json::array();
+        for (const Json& row : view[name]) {
+            rows[key(row)] = row;
+            order.push_back(key(row));
+        }
+        for (const Json& row : list.value("new", Json::array())) rows[key(row)] = row;
+        for (const Json& row : list.value("changed", Json::array())) rows[key(row)].update(row);
+        view[name] = Json::array();
+        for (const Json& one : list.value("order", order)) view[name].push_back(rows.at(one));
+    }
+    return view;
+}
+
+}  // namespace
+
+TEST_CASE("view changes: only the members that changed, with the row's key") {
+    CHECK(changes({R"({"manager":{"at":1},"figures":{},"nodes":[{"id":1,"health":"healthy","door":"a,]}\"b"},{"id":2,"health":"healthy","door":""}]})"},
+                  {R"({"manager":{"at":2},"figures":{},"nodes":[{"id":1,"health":"healthy","door":"a,]}\"b"},{"id":2,"health":"down","door":""}]})"}) ==
+          Json::parse(R"({"set":{"manager":{"at":2}},"rows":{"nodes":{"changed":[{"id":2,"health":"down"}]}}})"));
+}
+
+TEST_CASE("view changes: rows that come, go, move or have other members") {
+    const ViewTexts before{R"({"view":4,"part":1,"parts":2,"nodes":[{"id":1,"a":1},{"id":2,"a":1}],"pools":[{"flavour":"small","idle":1}]})",
+                           R"({"view":4,"part":2,"parts":2,"nodes":[{"id":3,"a":1}]})"};
+    const ViewTexts after{R"({"view":5,"part":1,"parts":2,"nodes":[{"id":4,"a":1},{"id":3,"a":1,"b":[{"c":"]"}]}],"pools":[{"flavour":"small","idle":2}]})",
+                          R"({ "view":5, "part":2, "parts":2, "nodes":[ {"id":2,"a":1} ] })"};
+    const Json told = changes(before, after);
+    CHECK(told["rows"]["nodes"] == Json::parse(R"({"order":[4,3,2],"new":[{"id":4,"a":1},{"id":3,"a":1,"b":[{"c":"]"}]}]})"));
+    CHECK(told["rows"]["pools"] == Json::parse(R"({"changed":[{"flavour":"small","idle":2}]})"));
+    CHECK(applied(Json::parse(merged(before)), told) == Json::parse(merged(after)));
+}
+
+TEST_CASE("view changes: whatever changes, the page has the manager's view afterwards") {
+    std::uint32_t seed = 7;
+    const auto chance = [&](std::uint32_t of) { return (seed = seed * 1664525 + 1013904223) / 65536 % of; };
+    Json view{{"manager", 0}, {"nodes", Json::array()}};
+    ViewTexts before{view.dump()};
+    for (int round = 0; round < 300; ++round) {
+        Json& nodes = view["nodes"];
+        if (chance(3) == 0) nodes.insert(nodes.begin() + static_cast<long>(chance(static_cast<std::uint32_t>(nodes.size()) + 1)), Json{{"id", round + 1}, {"text", "\"[\\"}});
+        if (!nodes.empty() && chance(4) == 0) nodes.erase(chance(static_cast<std::uint32_t>(nodes.size())));
+        if (!nodes.empty()) nodes[chance(static_cast<std::uint32_t>(nodes.size()))][chance(2) == 0 ? "text" : "late"] = round;
+        view["manager"] = chance(2);
+        const ViewTexts after{view.dump()};
+        REQUIRE(applied(Json::parse(before[0]), changes(before, after)) == view);
+        before = after;
+    }
+}
+
+TEST_CASE("view changes: what is no view, or has two rows of one key, is not compared") {
+    for (const char* text : {"", "[]", "{", R"({"nodes":[{"id":1},{"id":1}]})", R"({"nodes":[{"name":"x"}]})", R"({"nodes":[{"id":1})", R"({"a":})", R"({"a":1}x)", R"({"a":"b)"}) {
+        INFO(text);
+        CHECK_FALSE(IndexedView::read({text}));
+    }
 }
 
 TEST_CASE("notices: what is open is told at the start, what was over before is not") {

@@ -2,6 +2,7 @@
 // once per frame. What it last knew stays, with its age, while the manager or the gateway is away.
 
 import { h, show, each, sayIn, duration, clock, plural } from "./dom.js";
+import { onAwake } from "./awake.js";
 import { acts, confirmAct, loginAddress, mayOnlyLook, showLive } from "./acts.js";
 import { hostItems } from "./map.js";
 import { terminalItems } from "./terminals.js";
@@ -9,6 +10,7 @@ import { incidentParts, axisWidth } from "./incidents.js";
 import { poolCards } from "./pools.js";
 import { isGuarded, problemsOf } from "./problems.js";
 import { Rehearsals, rehearsalParts } from "./rehearsal.js";
+import { changedView, wholeView } from "./view.js";
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2000;
@@ -169,29 +171,45 @@ function choose(id) {
 let retryMs = FIRST_RETRY_MS;
 let failures = 0;
 
-// A large view comes in parts: lists of later ones go on where the first one's end.
 function take(fresh) {
-  for (const part of fresh.more ?? []) {
-    for (const [key, rows] of Object.entries(part)) if (Array.isArray(rows)) fresh.view[key] = [...(fresh.view[key] ?? []), ...rows];
-  }
-  push = fresh;
-  if (fresh.connected && fresh.view?.hosts) rehearsals.follow(fresh.view.hosts.filter((host) => host.state !== "maintenance").map((host) => host.name));
+  if (fresh.changes && fresh.number !== push?.number + 1) return false;
+  const view = fresh.changes ? push.view && changedView(push.view, fresh.changes) : fresh.view && wholeView(fresh);
+  push = { ...fresh, view };
+  if (fresh.connected && view?.hosts) rehearsals.follow(view.hosts.filter((host) => host.state !== "maintenance").map((host) => host.name));
+  return true;
 }
 
+let socket = null;
+let retryTimer = null;
 function listen() {
-  const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/v1/watch`);
-  socket.onopen = () => { retryMs = FIRST_RETRY_MS; failures = 0; gatewaySince = null; expired = false; };
-  socket.onmessage = ({ data }) => { take(JSON.parse(data)); schedule(); };
-  socket.onclose = () => {
+  clearTimeout(retryTimer);
+  const mine = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/v1/watch?changes=1`);
+  socket = mine;
+  mine.onopen = () => { if (socket === mine) { retryMs = FIRST_RETRY_MS; failures = 0; gatewaySince = null; expired = false; } };
+  mine.onmessage = ({ data }) => {
+    if (socket !== mine) return;
+    // What follows a gap is whole again: the next connection's first message.
+    if (take(JSON.parse(data))) schedule(); else mine.close();
+  };
+  mine.onclose = () => {
+    if (socket !== mine) return;
     gatewaySince ??= Date.now();
     failures += 1;
     schedule();
     // A browser does not tell a page why a WebSocket was refused.
     if (failures % 5 === 3) fetch("/api/v1/me").then((answer) => { expired = answer.status === 401; schedule(); }, () => {});
-    setTimeout(listen, retryMs);
+    retryTimer = setTimeout(listen, retryMs);
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
   };
 }
+
+onAwake(() => {
+  const old = socket;
+  retryMs = FIRST_RETRY_MS;
+  failures = 2;  // if it is refused, the reason is asked for at once: an hour is enough for a log-in to run out
+  listen();
+  old?.close();
+});
 
 addEventListener("resize", schedule);
 at("find").addEventListener("input", () => { sought = at("find").value.trim().toLowerCase(); schedule(); });

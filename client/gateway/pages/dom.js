@@ -57,15 +57,18 @@ export function show(place, key, make) {
   focusAgain(place, focused);
 }
 
-// Shows a list in order and makes anew only what changed: `items` are { key, stamp, make }. What stays is not
-// touched, so that a large page costs what changed, and the keyboard's focus stays.
+// Shows a list in order and makes anew only what changed: `items` are { key, stamp, make, touch }. What stays is not
+// touched, so that a large page costs what changed, and the keyboard's focus stays; touch(element) is for what moves
+// on with every view, as a clock does.
 export function each(place, items) {
   const focused = focusedKey(place);
   const known = place.parts ?? new Map();
   const parts = new Map();
-  for (const { key, stamp, make } of items) {
+  for (const { key, stamp, make, touch } of items) {
     const before = known.get(key);
-    parts.set(key, before?.stamp === stamp ? before : { stamp, element: make() });
+    const stays = before?.stamp === stamp;
+    parts.set(key, stays ? before : { stamp, element: make() });
+    if (stays) touch?.(before.element);
   }
   for (const [key, part] of known) if (parts.get(key) !== part) part.element.remove();
   if (known.size === 0) place.replaceChildren();
@@ -78,6 +81,11 @@ export function each(place, items) {
   place.parts = parts;
   place.shown = undefined;
   focusAgain(place, focused);
+}
+
+// Another text in an element that holds one text; nothing happens if it is the same.
+export function setText(element, text) {
+  if (element.firstChild?.data !== text) element.textContent = text;
 }
 
 // A text for a place that shows nothing else, instead of a list.

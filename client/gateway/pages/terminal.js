@@ -1,6 +1,7 @@
 // The web terminal's page: hears from the gateway where the desktop is, shows it, and says in one
 // honest line what is happening while there is no live picture. Never a dialog.
 
+import { onAwake } from "./awake.js";
 import { Desktop } from "./desktop.js";
 
 const FIRST_RETRY_MS = 50;
@@ -93,26 +94,14 @@ function listen() {
   };
 }
 
-// A computer that slept, or changed its network, comes back with connections that are dead and do not know it.
-const BEAT_MS = 5000;
-const SLEPT_MS = 30000;
-let lastBeat = Date.now();
-function awake() {
-  lastBeat = Date.now();
+onAwake(() => {
   const old = socket;
   retryMs = FIRST_RETRY_MS;
   logInAgainIfNeeded();
   listen();
   old?.close();
   if (!known.elsewhere) desktop.renew();
-}
-setInterval(() => {
-  const slept = Date.now() - lastBeat > SLEPT_MS;
-  lastBeat = Date.now();
-  if (slept) awake();
-}, BEAT_MS);
-addEventListener("online", awake);
-addEventListener("pageshow", (event) => { if (event.persisted) awake(); });
+});
 
 // What an administrator says to the person. It stays until somebody has been there to read it.
 const NOTICE_AT_LEAST_MS = 8000;

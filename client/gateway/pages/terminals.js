@@ -1,7 +1,7 @@
 // Terminals with who serves and who stands by, and their sessions with the protection in force. Those with
 // something wrong come first; of many the rest is folded.
 
-import { h, duration, size, plural } from "./dom.js";
+import { h, setText, duration, size, plural } from "./dom.js";
 import { acts, confirmAct } from "./acts.js";
 import { isGuarded, lateCheckpoint, newestCheckpoint } from "./problems.js";
 
@@ -17,6 +17,16 @@ function serving(names, { primary, phase, backups = [] } = {}) {
     backups.length === 0 && h("span", { class: "badge warn" }, "no backup")];
 }
 
+const heldText = (session, held) => `${duration(held.age_ms * 1000)} ago, ${size(held.bytes)}, stood still ${duration((session.pause_ms ?? 0) * 1000)}`;
+
+// Checkpoints come and age all the time; a card is not made anew for that.
+function touchAges(card, sessions) {
+  for (const place of card.querySelectorAll("[data-age]")) {
+    const session = sessions.find((one) => String(one.id) === place.dataset.age);
+    setText(place, heldText(session, newestCheckpoint(session)));
+  }
+}
+
 function guard(session) {
   const held = newestCheckpoint(session);
   const { wanted, in_force: inForce, reason } = session.protection ?? {};
@@ -25,7 +35,7 @@ function guard(session) {
   const parts = [h("span", { class: `badge ${inForce === wanted ? (inForce === "restart" ? "" : "good") : "warn"}` }, inForce ?? "unknown")];
   if (held) {
     const late = lateCheckpoint(session);
-    parts.push(h("span", { class: late ? "note" : "soft", title: `checkpoint ${held.epoch}/${held.sequence}, ${size(held.bytes)}, the application stood still for ${session.pause_ms} ms` }, `${duration(held.age_ms * 1000)} ago, ${size(held.bytes)}, stood still ${duration((session.pause_ms ?? 0) * 1000)}`));
+    parts.push(h("span", { class: late ? "note" : "soft", title: `the newest checkpoint that a backup holds; the application stood still for ${session.pause_ms} ms`, "data-age": session.id }, heldText(session, held)));
   } else if (inForce === "checkpoint") {
     parts.push(h("span", { class: "soft" }, "none held yet"));
   }
@@ -69,12 +79,10 @@ function weight(terminal, sessions) {
   return terminal.state === "serving" ? 1 : 0;
 }
 
-// A checkpoint's age moves on with every view; the row is made anew when people would read another number.
-const ageStep = (ms) => (ms < 10000 ? Math.round(ms / 500) : ms < 120000 ? Math.round(ms / 1000) + 1000 : Math.round(ms / 60000) + 100000);
-
+// Without what touchAges keeps up to date.
 const stampOf = (names, terminal, sessions) => JSON.stringify([terminal.name, terminal.profile, terminal.state, terminal.epoch, terminal.waiting, terminal.presentation,
   [terminal.presentation?.primary, ...(terminal.presentation?.backups ?? []).map((backup) => backup.node)].map((id) => names.get(id)),
-  sessions.map((session) => ({ ...session, backups: (session.backups ?? []).map((backup) => [backup.node, backup.phase, names.get(backup.node), backup.checkpoint && [ageStep(backup.checkpoint.age_ms), backup.checkpoint.bytes]]) }))]);
+  sessions.map((session) => ({ ...session, pause_ms: 0, held: Boolean(newestCheckpoint(session)), late: Boolean(lateCheckpoint(session)), backups: (session.backups ?? []).map((backup) => [backup.node, backup.phase, names.get(backup.node)]) }))]);
 
 // Items for each(), worst first.
 export function terminalItems(view, { redraw, finds }) {
@@ -86,6 +94,7 @@ export function terminalItems(view, { redraw, finds }) {
   const sorted = found.map((terminal, i) => [weight(terminal, sessions.get(terminal.id)), i, terminal]).sort((a, b) => b[0] - a[0] || a[1] - b[1]).map(([, , terminal]) => terminal);
   const items = sorted.slice(0, limit).map((terminal) => ({
     key: String(terminal.id), stamp: stampOf(names, terminal, sessions.get(terminal.id)), make: () => terminalCard(names, terminal, sessions.get(terminal.id)),
+    touch: (card) => touchAges(card, sessions.get(terminal.id)),
   }));
   const rest = sorted.length - items.length;
   if (rest > 0) items.push({ key: " rest", stamp: `${rest}`, make: () => h("button", { class: "more", type: "button", onclick: () => { limit += MORE; redraw(); } }, `Show ${Math.min(rest, MORE)} more of ${plural(sorted.length, "terminal")}`) });

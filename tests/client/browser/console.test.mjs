@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Scene } from "./scene.mjs";
+import { Scene, until } from "./scene.mjs";
 
 let scene;
 const view = JSON.parse(readFileSync(new URL("../data/view.json", import.meta.url)));
@@ -34,6 +34,44 @@ test("a change is shown as it comes, and the keyboard's focus stays", async () =
   scene.view(changed);
   await page.waitForSelector('[data-key="node-13"].down');
   assert.equal(await page.evaluate(() => document.activeElement.dataset.key), "node-13");
+  scene.view(view);
+  await page.close();
+});
+
+test("the view is told whole at first and after a gap, else what changed in it", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="node-13"]');
+  const session = await page.createCDPSession();
+  const told = [];
+  session.on("Network.webSocketFrameReceived", ({ response }) => told.push(JSON.parse(response.payloadData)));
+  await session.send("Network.enable");
+  const changed = structuredClone(view);
+  changed.nodes.find((node) => node.id === 13).health = "down";
+  changed.nodes = changed.nodes.filter((node) => node.id !== 6);
+  scene.view(changed);
+  await page.waitForSelector('[data-key="node-13"].down');
+  await page.waitForFunction(() => !document.querySelector('[data-key="node-6"]'));
+  assert.deepEqual(told.at(-1).changes.rows.nodes, { order: changed.nodes.map((node) => node.id), changed: [{ id: 13, health: "down" }] });
+  await scene.restartGateway();
+  scene.view(view);
+  await page.waitForSelector('[data-key="node-6"]');
+  await page.waitForSelector('[data-key="node-13"]:not(.down)');
+  assert.ok(told.some((push) => push.view?.nodes?.length === view.nodes.length), "whole again");
+  await page.close();
+});
+
+test("a checkpoint that ages is told in its place, and the card is not made anew", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector("[data-age]");
+  const id = Number(await page.$eval("[data-age]", (place) => place.dataset.age));
+  const age = `[data-age="${id}"]`;
+  const before = await text(page, age);
+  await page.$eval(age, (place) => { place.marked = true; });
+  const later = structuredClone(view);
+  for (const backup of later.sessions.find((session) => session.id === id).backups) if (backup.checkpoint) backup.checkpoint.age_ms += 4000;
+  scene.view(later);
+  await page.waitForFunction((selector, old) => document.querySelector(selector).textContent !== old, {}, age, before);
+  assert.ok(await page.$eval(age, (place) => place.marked));
   scene.view(view);
   await page.close();
 });
@@ -163,6 +201,24 @@ test("a log-in that has run out is told, and what was known stays", async () => 
   assert.match(await text(page, "dialog"), /log-in has run out. Nothing was done/);
   assert.match(await page.$eval("dialog a.button", (link) => link.getAttribute("href")), /^\/login\?next=/);
   assert.ok(await page.$(".host"));
+  await page.close();
+});
+
+test("a browser that slept for an hour connects afresh by itself, and says so if its log-in has run out meanwhile", async () => {
+  const page = await scene.page("/console");
+  await page.waitForSelector('[data-key="over-2"]');
+  const session = await page.createCDPSession();
+  let opened = 0;
+  session.on("Network.webSocketCreated", () => { opened += 1; });
+  await session.send("Network.enable");
+  const sleep = () => page.evaluate(() => { const now = Date.now; Date.now = () => now() + 3600e3; });
+  await sleep();
+  await until(() => opened === 1, "a connection of its own accord", 15000);
+  await page.waitForFunction(() => document.getElementById("link").dataset.state === "live");
+  await page.deleteCookie(...(await page.cookies()));
+  await sleep();
+  await page.waitForFunction(() => document.getElementById("link").dataset.state === "expired", { timeout: 15000 });
+  assert.match(await text(page, "#away"), /log-in has run out.*Log in again/);
   await page.close();
 });
 
