@@ -54,7 +54,7 @@ Result<std::vector<Notice>> Notices::take(const std::string& view_json, std::int
     Writer out{site_, now_wall_ms, {}};
     Json incidents = list_of(view, "incidents");
     std::sort(incidents.begin(), incidents.end(), [](const Json& a, const Json& b) { return value_of<std::uint64_t>(a, "id", 0) < value_of<std::uint64_t>(b, "id", 0); });
-    const bool silent_about_the_past = first_ && last_incident_ == 0;
+    const bool silent_about_the_past = first_ && !told_before_;
     for (const Json& incident : incidents) {
         const auto id = value_of<std::uint64_t>(incident, "id", 0);
         const bool open = value_of(incident, "open", false);

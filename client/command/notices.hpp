@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,8 +22,9 @@ struct Notice {
 class Notices {
 public:
     /// `last_incident`: the highest number told of before this start; what is newer and already over is told of,
-    /// too. 0: only what is open now, and what comes. `site`: goes into every body.
-    explicit Notices(std::string site, std::uint64_t last_incident = 0) : site_(std::move(site)), last_incident_(last_incident) {}
+    /// too. None: only what is open now, and what comes. `site`: goes into every body.
+    explicit Notices(std::string site, std::optional<std::uint64_t> last_incident = {})
+        : site_(std::move(site)), last_incident_(last_incident.value_or(0)), told_before_(last_incident.has_value()) {}
 
     /// What is new in this view, oldest first. Errors: `damaged` (not a JSON object).
     [[nodiscard]] Result<std::vector<Notice>> take(const std::string& view_json, std::int64_t now_wall_ms);
@@ -32,6 +34,7 @@ public:
 private:
     std::string site_;
     std::uint64_t last_incident_;
+    bool told_before_;
     bool first_ = true;
     std::set<std::uint64_t> open_;
     std::set<std::string> alarms_;

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 
@@ -45,10 +46,10 @@ Result<std::string> secret_in(const std::string& path) {
     return line;
 }
 
-/// 0 when there is none yet.
-std::uint64_t last_told(const std::string& path) {
+/// None at the first start.
+std::optional<std::uint64_t> last_told(const std::string& path) {
     std::uint64_t last = 0;
-    if (!path.empty()) std::ifstream(path) >> last;
+    if (path.empty() || !(std::ifstream(path) >> last)) return std::nullopt;
     return last;
 }
 
@@ -95,12 +96,15 @@ int notify(const Common& common, const NotifyOptions& options) {
     }
     Notices notices(options.site, last_told(options.state));
     std::uint64_t left = options.updates;
+    std::optional<std::uint64_t> remembered;  // from the first view on: what comes while nobody follows is told later
     const int code = follow(common, Patience::for_ever, [&](const std::string& view) {
-        const std::uint64_t before = notices.last_incident();
         const auto fresh = notices.take(view, wall_ms_now());
         if (!fresh) say(fresh.error().message);
         else std::for_each(fresh->begin(), fresh->end(), bring);
-        if (notices.last_incident() != before) remember(options.state, notices.last_incident());
+        if (fresh && remembered != notices.last_incident()) {
+            remembered = notices.last_incident();
+            remember(options.state, *remembered);
+        }
         return left == 0 || --left > 0;
     });
     if (options.updates != 0) settle();

@@ -149,6 +149,11 @@ TEST_CASE("notices: what happened while nobody followed is told after the restar
     CHECK(notices.last_incident() == 8);
 }
 
+TEST_CASE("notices: what came and was over while nobody followed is told, even if nothing had come before") {
+    Notices notices("north", 0);
+    CHECK(events(notices, view_with({incident(1, false)})) == std::vector<std::string>{"incident-opened 1", "incident-closed 1"});
+}
+
 TEST_CASE("notices: gate, store and alarms are told when they change, and bodies say all of it") {
     Notices notices("north");
     const Json well{{"store", "ok"}, {"gate", {{"closed", false}}}, {"alarms", Json::array()}};
