@@ -153,7 +153,8 @@ struct Granter {
         const HostLive& live = state.host_live[known->second];
         if (live.fence && live.fence_by_hand) return "host " + wish.host + " is being switched off already";
         if (live.off) return failure(ErrorCode::refused, "host " + wish.host + " is off already; switch it on, and use it again");
-        state.hosts.edit(known->second).maintenance = true;  // nothing is placed there before somebody says so
+        // Nothing is placed there before somebody says so.
+        if (!UNDERSTUDY_PLANTED("switched_off_host_is_used")) state.hosts.edit(known->second).maintenance = true;
         fence_by_hand(state, known->second, reason);
         state.pools_dirty = true;
         return "host " + wish.host + " is being switched off; it stays in maintenance until it is used again";
