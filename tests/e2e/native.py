@@ -71,7 +71,11 @@ class NativeProbe:
         elif verb == "click":
             self._screen.xdotool(*at, "click", fields.get("button", 1))
         elif verb == "type":
-            self._screen.xdotool("type", "--delay", 40, "--", fields["text"])
+            # xdotool types a line's end as Linefeed, which no keyboard has.
+            for line in fields["text"].splitlines(keepends=True):
+                self._screen.xdotool("type", "--delay", 40, "--", line.rstrip("\n"))
+                if line.endswith("\n"):
+                    self._screen.xdotool("key", "Return")
         else:
             raise Failed(f"a person cannot {verb}")
         return {"ok": True}

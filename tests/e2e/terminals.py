@@ -5,6 +5,8 @@ execution(node) and presentation(node).
 """
 
 import contextlib
+import os
+from pathlib import Path
 
 import run
 import scenarios
@@ -87,9 +89,39 @@ def the_desktop_is_as_it_was_after_the_machine_that_shows_it_died(cluster, desk,
     type_and_see(desk, "geany", "And on.\n")
 
 
+def brightness(picture):
+    shades = picture.convert("L").histogram()
+    return sum(shade * count for shade, count in enumerate(shades)) / sum(shades)
+
+
+def with_no_desktop_left_the_last_picture_stays_dimmed_with_a_line_until_there_is_one(cluster, desk, _breaking):
+    cluster.settle()
+    desk.still("geany")
+    terminal = cluster.terminal()
+    bright = brightness(desk.picture())
+    presentation = terminal["presentation"]
+    cluster.kill_instances([presentation["primary"], *(b["node"] for b in presentation["backups"])])
+
+    def dimmed():
+        seen = desk.picture()
+        return seen if 0.1 * bright < brightness(seen) < 0.8 * bright else None
+
+    seen = until(dimmed, 30, "the last picture is dimmed", every=0.05)
+    claim(len(seen.getcolors(1 << 24)) > 20, "it should be the desktop's last picture")
+    for folder in filter(None, (cluster.results, os.environ.get("UNDERSTUDY_PICTURES"))):
+        seen.save(Path(folder) / f"terminal-{cluster.name}-repairing.png")
+    desk.probe.wait_event("picture", 120, epoch=terminal["epoch"] + 1)
+    for application in ("xterm", "geany"):
+        wait_for_itself(desk, application)
+    until(lambda: brightness(desk.picture()) > 0.9 * bright, 30, "the picture is as bright as before")
+    cluster.settle()  # a desktop made anew gives the focus to the window that had it, whoever clicks meanwhile
+    type_and_see(desk, "xterm", "echo back again\n")
+
+
 CLAIMS = (
     the_text_is_intact_after_the_machine_of_an_application_died,
     the_desktop_is_as_it_was_after_the_machine_that_shows_it_died,
+    with_no_desktop_left_the_last_picture_stays_dimmed_with_a_line_until_there_is_one,
 )
 
 
