@@ -17,9 +17,10 @@ using Json = nlohmann::json;
 constexpr const char* kRequestHeader = "X-Understudy-Request";
 
 /// What the manager may be asked through POST; "watch" is not among them: it needs a connection of its own.
-constexpr std::array<std::string_view, 15> kVerbs = {
+constexpr std::array<std::string_view, 19> kVerbs = {
     "view", "incident", "what-if", "failover", "kill", "drain", "undrain", "release", "pool", "override-gate",
-    "maintenance", "define-terminal", "remove-terminal", "message", "fence"};
+    "maintenance", "define-terminal", "remove-terminal", "message", "fence", "define-host",
+    "remove-host", "define-pool", "remove-pool"};
 constexpr std::array<std::string_view, 3> kQuestions = {"view", "incident", "what-if"};
 
 Response json_answer(const Request& request, http::status status, const Json& json) {

@@ -200,6 +200,24 @@ TEST_CASE("layout: windows that come late get their place too, and nothing is re
     CHECK(is_same);
 }
 
+TEST_CASE("layout: a window that a person chooses keeps the focus while another is still to come") {
+    Desk desk;
+    desk.open(11, "300x200+50+60");
+    desk.open(12, "300x200+500+60");
+    REQUIRE(desk.wait_count(2));
+    DesktopLayout wish = desk.settled();
+    for (WindowPlace& place : wish.windows) place.focused = place.session == SessionId(12);
+    wish.windows.push_back({SessionId(13), 50, 400, 300, 200, 2});
+    desk.watcher->apply(wish);
+    const auto handle_for = [&desk](milliseconds time) { desk.wait_report([](const DesktopLayout&) { return false; }, time); };
+    handle_for(milliseconds{1000});
+    REQUIRE(place_of(*desk.watcher->current(), 12).focused);
+    REQUIRE(desk.watcher->is_applying());
+    desk.xdotool({"windowactivate", "--sync", desk.id(0)});
+    handle_for(milliseconds{1500});
+    CHECK(place_of(*desk.watcher->current(), 11).focused);
+}
+
 TEST_CASE("layout: a layout that was applied differently is noticed") {
     // The comparison above is of use only if it can fail.
     Desk desk;

@@ -119,6 +119,7 @@ private:
 
     std::optional<DesktopLayout> wish_;
     std::set<SessionId> arrived_;  ///< windows of the wish seen so far
+    std::size_t settled_with_ = 0;  ///< so many had arrived when all of them were left as they should be
     Clock::time_point give_up_at_{};
     int attempts_ = 0;
 };
@@ -206,6 +207,7 @@ void LayoutWatcher::Desktop::apply(const DesktopLayout& layout) {
     std::stable_sort(wish_->windows.begin(), wish_->windows.end(),
                      [](const WindowPlace& a, const WindowPlace& b) { return a.stacking < b.stacking; });
     arrived_.clear();
+    settled_with_ = 0;
     attempts_ = 0;
     give_up_at_ = Clock::now() + kApplyLimit;
     DesktopLayout seen = look();
@@ -235,7 +237,10 @@ void LayoutWatcher::Desktop::go_on_applying(DesktopLayout& seen) {
         if (windows_.contains(wanted.session)) arrived_.insert(wanted.session);
     }
     if (arrived_.size() > arrived_before) attempts_ = 0;
-    const bool is_settled = is_as_wished(seen) || attempts_ >= kMaxAttempts;
+    // What is changed from then on, while others are still to come, is the person's wish.
+    const bool was_settled = settled_with_ == arrived_.size();
+    const bool is_settled = was_settled || is_as_wished(seen) || attempts_ >= kMaxAttempts;
+    if (is_settled) settled_with_ = arrived_.size();
     const bool are_all_there = arrived_.size() == wish_->windows.size();
     if (Clock::now() >= give_up_at_ || (is_settled && are_all_there)) {
         wish_.reset();

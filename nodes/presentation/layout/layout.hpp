@@ -66,7 +66,8 @@ public:
     [[nodiscard]] Result<DesktopLayout> current();
 
     /// Lays the windows out so: size and place of each, maximized, minimized, stacking, focus. Returns at
-    /// once; windows that appear later are placed when they do, for at most kApplyLimit. Sessions not
+    /// once; windows that appear later are placed when they do, for at most kApplyLimit. What a person changes while
+    /// nothing but such windows is waited for is left alone until one appears. Sessions not
     /// mentioned are left where they are. A new call replaces the one before.
     void apply(const DesktopLayout& layout);
     /// True from apply() until everything is in its place or kApplyLimit has passed.
