@@ -54,7 +54,8 @@ class Desk:
     def focus(self, application):
         """Clicks into the window and waits, as a person would, until its title shows that keys go there."""
         left, top, right, bottom = self.inside(application)
-        self.probe.ask("click", x=(left + right) // 2, y=(top + 3 * bottom) // 4)
+        # Where an editor has its text, in a small window too: bars above it, messages below.
+        self.probe.ask("click", x=(left + right) // 2, y=top + (bottom - top) * 42 // 100)
         place = self.place(application)
 
         def active():
