@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bad_input import claim, expect_pool_reason
-from harness import DEMO_APPLICATIONS, PROJECT, Cluster, image_dir, now_s, run, say, until
+from harness import DEMO_APPLICATIONS, PROJECT, Cluster, image_dir, now_s, program, run, say, until
 from run import hold, options_of
 
 SMALL = {"applications": DEMO_APPLICATIONS[:1], "presentation_backups": 0, "execution_backups": 0, "memory_mib": 384}
@@ -80,9 +80,15 @@ def a_missing_image_is_named_nothing_is_left_and_the_pool_recovers():
     try:
         for name in ("vmlinuz", "initramfs.img", "kernel-command-line"):
             os.symlink(image_dir() / name, folder / name)
-        with Cluster("no-image", image=folder, min_idle=1, max_idle=1, timing=IMPATIENT, **SMALL) as cluster:
+        with Cluster("no-image", image=folder, min_idle=0, max_idle=1, timing=IMPATIENT, **SMALL) as cluster:
             cluster.prepare()
+            refused = run(program("understudyd"), "--config", cluster.config, "--check", check=False)
+            claim(refused.returncode != 0 and "base.img" in refused.stdout, f"the configuration should be refused for its image: {refused.stdout}")
+            # It is there when the manager starts, and gone when a machine is wanted.
+            os.symlink(image_dir() / "base.img", folder / "base.img")
             cluster.start_manager()
+            (folder / "base.img").unlink()
+            cluster.set_pool(min_idle=1)
             expect_pool_reason(cluster, r"base\.img", 60)
             claim(not cluster.qemu_pids() and not instance_folders(cluster), "nothing should be left of what could not be made")
             os.symlink(image_dir() / "base.img", folder / "base.img")
@@ -157,11 +163,14 @@ def machines_that_stood_still_go_on_and_serve_and_come_back_with_a_receipt():
         until(lambda: pool(cluster)["standing"] == 2 and as_counted(cluster), 180, lambda: f"two stand still: {pool(cluster)}")
         standing = cluster.qemu_pids()
         started = now_s()
-        cluster.probe().wait_event("picture", 60)
+        probe = cluster.probe()
+        probe.wait_event("picture", 60)
         serving = {n["id"]: n for n in cluster.view()["nodes"] if n["state"] == "serving"}
         say(f"  a picture after {now_s() - started:.1f} s from {sorted(serving)}, which stood still")
         claim(serving and all(standing.get(n) == cluster.qemu_pids()[n] for n in serving), f"those that stood still should serve: {standing}, {serving}")
         until(lambda: pool(cluster)["standing"] == 2, 120, lambda: f"others stand still instead: {pool(cluster)}")
+        probe.close()  # or it would come again, and use them
+        cluster.probes.remove(probe)
         cluster.command("release", "demo", "--reason", "test")
         until(lambda: any("sha256" in n["receipt"] for n in cluster.view()["nodes"] if n["id"] in serving and n["state"] == "idle"), 120,
               lambda: f"one is idle again, with a receipt: {[(n['id'], n['state'], n['receipt']) for n in cluster.view()['nodes']]}")
