@@ -59,6 +59,7 @@ class Site:
         subprocess.run([self.daemon, "init", "--dir", self.home], check=True, stdout=subprocess.DEVNULL)
         keys = {role: self.key(role) for role in ("operator", "observer", "gateway")}
         (self.home / "images").mkdir()
+        (self.home / "images/base.img").write_bytes(b"")
         (self.home / "agent.img").write_bytes(b"")
         peers = "".join(f'[[peer]]\nname = "{role}"\nrole = "{role}"\nkey = \'{key}\'\n' for role, key in keys.items())
         (self.home / "understudyd.toml").write_text(f"""
