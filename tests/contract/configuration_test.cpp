@@ -142,6 +142,12 @@ TEST_CASE("configuration: images are looked for where the file says, environment
     const auto bad = parse_configuration(text, parent / "m.toml");
     REQUIRE_FALSE(bad);
     CHECK_THAT(bad.error().message, Catch::Contains("[[pool]] image names no guest image") && Catch::Contains("windows.img"));
+    // Where people are served already the manager comes back all the same.
+    std::filesystem::create_directory(parent / "state");
+    REQUIRE(write_file(parent / "state/store.db", "records"));
+    const auto back = parse_configuration(text, parent / "m.toml");
+    INFO((back ? std::string() : back.error().message));
+    CHECK(back);
 }
 
 TEST_CASE("configuration: every complaint is listed, not only the first") {

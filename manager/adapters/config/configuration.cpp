@@ -381,7 +381,9 @@ class Parser {
             if (!fits) table.complain("flavour", "fits on no [[host]]: " + why);
             const std::string& images = configuration_.instances.image_dir;
             std::error_code ignored;
-            if (std::filesystem::is_directory(images, ignored) && !std::filesystem::exists(images + "/" + pool.image + ".img", ignored)) {
+            // A site that works already must come back without its image too: the pool then says what is missing.
+            const bool works_already = std::filesystem::exists(configuration_.manager.state_dir + "/store.db", ignored);
+            if (!works_already && std::filesystem::is_directory(images, ignored) && !std::filesystem::exists(images + "/" + pool.image + ".img", ignored)) {
                 table.complain("image", "names no guest image: there is no " + images + "/" + pool.image + ".img");
             }
         }
