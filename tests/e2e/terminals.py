@@ -81,6 +81,7 @@ def the_desktop_is_as_it_was_after_the_machine_that_shows_it_died(cluster, desk,
     breaking.presentation(terminal["presentation"]["primary"])
     desk.probe.wait_event("picture", 60, epoch=terminal["epoch"] + 1)
     incident = closed_incident(cluster, before, "presentation")
+    wait_for_itself(desk, "geany")
     after = desk.still("geany")
     desk.keep("presentation-moved")
     say(f"  {incident['decision']}; {differing(text, after, ROUNDING)} pixels differ")
