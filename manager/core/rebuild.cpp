@@ -150,8 +150,15 @@ bool has_another(const State& state, const HeldSession& held) {
     });
 }
 
+/// The terminal has been served since the rebuilding: what it does not have now was given up, and may have had epochs
+/// that nobody remembers.
+bool given_up_since(const State& state, const HeldSession& held) {
+    return !rebuilding(state) && state.sessions.find(held.session) == nullptr && state.terminals.at(held.terminal).epoch != 0;
+}
+
 bool claim_session(State& state, NodeId node, const HeldSession& held) {
     if (!claim_terminal(state, held.terminal, held.terminal_name, held.profile) || has_another(state, held)) return false;
+    if (given_up_since(state, held)) return false;
     revive(state, held.terminal);
     if (state.sessions.find(held.session) == nullptr) {
         change_session(state, held.session, [&](SessionRecord& record) {
