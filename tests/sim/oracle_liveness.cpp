@@ -106,6 +106,7 @@ namespace {
 /// Machines of a pool by what the durable records say, where somebody can still change that.
 struct Stock {
     std::uint32_t total = 0;
+    std::uint32_t beyond_reach = 0;  ///< given up on hosts that do not answer: nobody can tidy up there
     std::uint32_t idle = 0;
     std::uint32_t standing = 0;
 };
@@ -127,14 +128,17 @@ std::string Oracle::pool_off() const {
         Stock stock;
         for (const auto& [id, node] : nodes_) {
             if (node.flavour != flavour || node.kind != NodeKind::instance) continue;
+            const SimNode* machine = world_.site.find(id);
+            const bool answers = machine == nullptr || world_.site.hypervisor_answers(machine->host());
             ++stock.total;
+            if (!answers && node.state == NodeState::condemned) ++stock.beyond_reach;
             if (node.state == NodeState::idle) ++stock.idle;
             else if (node.state == NodeState::paused) ++stock.standing;
-            const SimNode* machine = world_.site.find(id);
-            if (machine != nullptr && !world_.site.hypervisor_answers(machine->host())) continue;  // nobody can tidy up there
+            if (!answers) continue;
             if (node.state != NodeState::idle && node.state != NodeState::paused && node.state != NodeState::serving) return "node " + to_string(id) + " is neither in use nor ready: " + node.reason;
         }
-        if (stock.total > pool.max_total) return "the pool has " + std::to_string(stock.total) + " machines, max_total is " + std::to_string(pool.max_total);
+        const std::uint32_t kept = stock.total - stock.beyond_reach;
+        if (kept > pool.max_total) return "the pool keeps " + std::to_string(kept) + " machines, max_total is " + std::to_string(pool.max_total);
         if (stock.idle > pool.max_idle) return std::to_string(stock.idle) + " machines are idle, max_idle is " + std::to_string(pool.max_idle);
         if (stock.standing > pool.max_paused) return std::to_string(stock.standing) + " stand still, max_paused is " + std::to_string(pool.max_paused);
         if (stock.total >= pool.max_total || !room_somewhere(world_)) continue;
