@@ -76,6 +76,10 @@ void on_hello(State& state, NodeId id, const Hello& hello) {
         refuse(state, id, 0, "its host is being switched off");
         return;
     }
+    if (rebuilding(state) && state.now >= state.rebuild.until) {  // no more leases: the last ones are waited for
+        refuse(state, id, 0, "the records are being rebuilt; try again in a moment");
+        return;
+    }
     const std::uint64_t registration = state.manager.get().incarnation << 32 | ++state.next_registration;
     if (live.pending.size() >= kPendingRegistrations) live.pending.erase(live.pending.begin());
     live.pending.push_back({registration, hello});

@@ -328,6 +328,14 @@ void end_rebuild(State& state, bool all_spoke) {
     state.pools_dirty = true;
 }
 
+/// Those of earlier managers, and those that came with a Welcome of ours that its node has not used yet: it may act on it.
+bool leases_are_over(const State& state) {
+    if (state.now < state.rebuild.until) return false;
+    return std::none_of(state.live.begin(), state.live.end(), [&](const auto& entry) {
+        return entry.second.registration == 0 && !entry.second.pending.empty() && entry.second.lease_until > state.now;
+    });
+}
+
 }  // namespace
 
 bool rebuilding(const State& state) { return state.manager.get().rebuilding; }
@@ -439,7 +447,7 @@ void check_rebuild(State& state) {
     if (!rebuilding(state) || state.now < state.rebuild.look_at) return;
     state.rebuild.look_at = state.now + state.settings.tick;
     const bool all_spoke = everybody_has_spoken(state);
-    if (all_spoke || UNDERSTUDY_PLANTED("rebuild_waits_for_nobody") || state.now >= state.rebuild.until) end_rebuild(state, all_spoke);
+    if (all_spoke || UNDERSTUDY_PLANTED("rebuild_waits_for_nobody") || leases_are_over(state)) end_rebuild(state, all_spoke);
     else state.timers.arm({TimerKind::rebuild, 0}, state.rebuild.look_at);
 }
 
