@@ -92,7 +92,8 @@ def a_missing_image_is_named_nothing_is_left_and_the_pool_recovers():
             expect_pool_reason(cluster, r"base\.img", 60)
             claim(not cluster.qemu_pids() and not instance_folders(cluster), "nothing should be left of what could not be made")
             cluster.kill_manager()
-            cluster.start_manager()
+            cluster.start_manager()  # with the limits of its configuration
+            cluster.set_pool(min_idle=1)
             expect_pool_reason(cluster, r"base\.img", 60)
             os.symlink(image_dir() / "base.img", folder / "base.img")
             expect_idle(cluster, 1)
