@@ -51,6 +51,12 @@ class Desk:
     def contents(self, application):
         return self.picture().crop(self.inside(application))
 
+    def looks_like_itself(self, application):
+        """Mostly paper, as both applications of the demonstration are: not the dimmed picture of one that does not answer
+        just now, whose line of text would pass for something typed."""
+        shades = self.contents(application).convert("L").histogram()
+        return sum(shades[200:]) > 0.4 * sum(shades)
+
     def focus(self, application):
         """Clicks into the window and waits, as a person would, until its title shows that keys go there."""
         left, top, right, bottom = self.inside(application)

@@ -184,6 +184,7 @@ def come_back_to_work(cluster, desk, moment, fresh=False):
         except Failed:
             claim("memory" in cluster.session("xterm")["lost"], "the counter stands still and nothing says why")
     desk.sampler.stop()
+    until(lambda: desk.looks_like_itself("xterm"), 60, "the application that was started afresh is seen")
     desk.start_work()
 
 

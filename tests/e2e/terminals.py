@@ -22,13 +22,6 @@ ROUNDING = 4
 SETTINGS = {"execution_backups": 1, "presentation_backups": 1, "min_idle": 0, "max_idle": 1}
 
 
-def looks_like_itself(desk, application):
-    """Mostly paper, as both applications are: not the dimmed picture of one that does not answer just now, whose line of
-    text would pass for something typed."""
-    shades = desk.contents(application).convert("L").histogram()
-    return sum(shades[200:]) > 0.4 * sum(shades)
-
-
 def type_and_see(desk, application, text):
     wait_for_itself(desk, application)
     desk.type_into(application, text)
@@ -36,7 +29,7 @@ def type_and_see(desk, application, text):
 
 
 def wait_for_itself(desk, application):
-    until(lambda: looks_like_itself(desk, application), 60, f"{application} is to be seen as itself")
+    until(lambda: desk.looks_like_itself(application), 60, f"{application} is to be seen as itself")
 
 
 class KillQemu:
