@@ -118,6 +118,13 @@ def small_disk(kib):
         where.rmdir()
 
 
+def fill(path):
+    """Writes until nothing more goes onto the file system."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as filling:
+        while True:
+            filling.write(b"x" * 4096)
+
+
 def a_full_disk_is_named_when_the_state_cannot_be_made():
     with small_disk(16) as disk:
         (disk / "filling").write_bytes(b"x" * 16384)
@@ -203,10 +210,7 @@ def a_full_disk_stops_the_pool_with_a_reason_and_not_the_manager():
     with small_disk(1500) as disk, Cluster("full-disk", timing=QUICK_TO_GIVE_UP, state_dir=disk / "s", min_idle=0) as cluster:
         cluster.prepare()
         cluster.start_manager()
-        with contextlib.suppress(OSError), open(disk / "filling", "wb") as filling:
-            while True:
-                filling.write(b"x" * 4096)
-                filling.flush()
+        fill(disk / "filling")
         probe = cluster.probe()
         alarm = until(lambda: named_full(cluster), 60, lambda: f"somebody names the full disk: {cluster.view()['manager']} "
                       f"{cluster.view()['pools']}", every=0.5)

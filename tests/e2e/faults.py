@@ -4,7 +4,6 @@ off; records are lost and put back. One line per claim; a status of 0 only when 
     faults.py [--only TEXT] [--long]
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 
 import scenarios
-from bad_input import named_full, small_disk
+from bad_input import fill, named_full, small_disk
 from desk import Desk, closed_incident
 from faults_network import own_network, HEART as NETWORK_HEART, LONG as NETWORK_LONG
 from measure import since_kill, wall_ms_of
@@ -324,12 +323,6 @@ def a_wall_clock_that_jumps_by_an_hour_changes_nothing(cluster, desk):
 
 
 # ---------------------------------------------------------------------- full disk
-
-def fill(path):
-    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as filling:
-        while True:
-            filling.write(b"x" * 4096)
-
 
 def a_full_disk_makes_no_promises_keeps_serving_and_goes_on_when_there_is_room():
     """The records alone are on the disk that fills; the machines' files are elsewhere."""
