@@ -16,7 +16,7 @@ from pathlib import Path
 
 import scenarios
 from bad_input import fill, named_full, small_disk
-from desk import Desk, closed_incident
+from desk import Desk, closed_incident, phases_ms
 from faults_network import own_network, HEART as NETWORK_HEART, LONG as NETWORK_LONG
 from measure import since_kill, wall_ms_of
 from harness import DEMO_APPLICATIONS, PROGRAMS, Cluster, now_s, program, run, say, until
@@ -25,10 +25,6 @@ from scenarios import claim
 
 ONE_APPLICATION = {"applications": DEMO_APPLICATIONS[:1]}
 MOST_PHASES = ("detected", "proven", "decided", "durable", "restored", "picture")
-
-
-def phases(incident):
-    return {p["name"]: p["at_us"] / 1000 for p in incident["phases"]}
 
 
 def quantiles(values):
@@ -240,7 +236,7 @@ def ended_processes_are_detected_within_5_ms(cluster, desk, command, what):
         before = cluster.newest_incident()
         desk.type_into("xterm", command)
         incident = closed_incident(cluster, before, "execution", application="xterm")
-        reached.append(phases(incident))
+        reached.append(phases_ms(incident))
         desk.sampler.moving(60)
         cluster.settle()
     for phase in ("detected", "decided", "durable", "restored", "picture"):

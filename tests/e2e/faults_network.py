@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from desk import closed_incident
+from desk import closed_incident, phases_ms
 from harness import Failed, now_s, program, run, say, until
 from scenarios import claim
 
@@ -155,7 +155,7 @@ def the_way_between_two_nodes_is_cut_and_nobody_is_replaced(cluster, desk):
 def replaced_once(cluster, desk, before, session):
     """The session goes on elsewhere, after one failover and no more; the machine that was given up serves nobody."""
     incident = closed_incident(cluster, before, "execution", seconds=120, application="xterm")
-    say("  " + ", ".join(f"{p['name']} {p['at_us'] / 1e6:.1f} s" for p in incident["phases"]) + f"; proof: {incident['proof']}")
+    say("  " + ", ".join(f"{name} {ms / 1000:.1f} s" for name, ms in phases_ms(incident).items()) + f"; proof: {incident['proof']}")
     after = cluster.session("xterm")
     claim(after["primary"] != session["primary"], "the session should be elsewhere")
     claim(after["epoch"] == session["epoch"] + 1, f"epoch {session['epoch']} became {after['epoch']}")
