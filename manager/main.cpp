@@ -144,9 +144,6 @@ std::vector<Wish> wishes_of(const Configuration& configuration, const std::vecto
     for (const PoolRecord& pool : configuration.pools) wishes.emplace_back(DefinePool{pool});
     for (const ProfileRecord& profile : configuration.profiles) wishes.emplace_back(DefineProfile{profile});
     for (const DefineTerminal& terminal : configuration.terminals) wishes.emplace_back(terminal);
-    for (const PeerOptions& peer : configuration.peers) {
-        if (peer.identity.role == PeerRole::agent) wishes.emplace_back(peer.enrolment);
-    }
     return wishes;
 }
 
@@ -218,17 +215,14 @@ class Hypervisors {
     HypervisorWorkers workers_;  // last: its threads end first
 };
 
-void admit_peers(const Configuration& configuration, PeersPort& peers, LoopOptions& options) {
-    for (const PeerOptions& peer : configuration.peers) {
-        if (peer.identity.role == PeerRole::agent) {
-            options.enrolled.emplace_back(peer.key, peer.identity);
-        } else {
-            peers.admit(peer.key, peer.identity);
-        }
-    }
+/// Only who is admitted can change while the manager runs; the rest of the file is for its next start.
+void read_again(const std::string& file, Loop& loop) {
+    const auto configuration = load_configuration(file);
+    if (configuration) loop.use_peers(configuration->peers);
+    else loop.refuse_configuration(configuration.error().message);
 }
 
-int run_until_signal(Loop& loop, const UniqueFd& signals, const LogSink& log) {
+int run_until_signal(const std::string& file, Loop& loop, const UniqueFd& signals, const LogSink& log) {
     const std::array<int, 1> others{signals.get()};
     for (;;) {
         loop.turn(std::chrono::seconds(1), others);
@@ -238,6 +232,7 @@ int run_until_signal(Loop& loop, const UniqueFd& signals, const LogSink& log) {
         }
         const int signal = next_signal(signals);
         if (signal == SIGCHLD) loop.child_ended();
+        if (signal == SIGHUP) read_again(file, loop);
         if (signal == 0 || signal == SIGHUP || signal == SIGCHLD) continue;
         log(LogWeight::notice, std::string("ends, asked to by ") + ::strsignal(signal) + "; instances go on");
         loop.settle(kSettlePatience);
@@ -282,10 +277,10 @@ int run_manager(const Configuration& configuration) {
     options.alarms = opened->alarms;
     randombytes_buf(&options.writer, sizeof options.writer);
     options.instance_keys = hypervisors.known_keys(*log);
-    admit_peers(configuration, **router, options);
+    options.peers = configuration.peers;
     Loop loop({store, sealer, hypervisors.port(), **router, mailbox, *log}, options, std::move(opened->core), opened->head);
     loop.start(wishes_of(configuration, *environments));
-    return run_until_signal(loop, signals, *log);
+    return run_until_signal(configuration.file, loop, signals, *log);
 }
 
 }  // namespace

@@ -65,6 +65,7 @@ Loop::Loop(LoopParts parts, LoopOptions options, Core core, StoreHead loaded)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       core_(std::move(core)),
+      configured_(parts_.peers),
       outlet_(core_, parts_.peers, parts_.hypervisors, parts_.log),
       dispatcher_(options_.dispatcher, loaded, options_.writer, parts_.store, parts_.sealer, outlet_) {
     extras_.version = options_.version;
@@ -80,7 +81,7 @@ void Loop::start(const std::vector<Wish>& wishes) {
     take_step(now, std::move(step));
     if (!options_.images.empty()) tell(ImagesKnown{options_.images});
     for (const Wish& wish : wishes) tell(Intent{{}, 0, "configuration", wish});
-    bind_enrolled();
+    admit_peers(options_.peers);
 }
 
 // ---- core and dispatcher
@@ -215,15 +216,34 @@ void Loop::revoke_instance(NodeId node) {
     instance_keys_.erase(found);
 }
 
-void Loop::bind_enrolled() {
-    for (const auto& [key, identity] : options_.enrolled) {
-        PeerIdentity bound = identity;
-        for (const auto& [id, node] : core_.state().nodes.rows()) {
-            if (node.kind == NodeKind::enrolled && node.name == identity.name) bound.node = id;
-        }
-        parts_.log(LogWeight::info, "machine \"" + identity.name + "\" is node " + to_string(bound.node) + "; its agent's configuration must say so");
-        parts_.peers.admit(key, bound);
+void Loop::admit_peers(const std::vector<ConfiguredPeer>& peers) {
+    for (const ConfiguredPeer& peer : peers) {
+        if (peer.machine) tell(Intent{{}, 0, "configuration", *peer.machine});
     }
+    const ConfiguredPeers::Change change = configured_.replace(peers, core_.state());
+    parts_.log(LogWeight::notice, "the configuration's peers: " + std::to_string(change.admitted) + " keys admitted, " +
+                                      std::to_string(change.changed) + " changed, " + std::to_string(change.revoked) + " revoked");
+    for (const auto& [id, node] : core_.state().nodes.rows()) {
+        if (node.kind != NodeKind::enrolled) continue;
+        parts_.log(LogWeight::info, "machine \"" + node.name + "\" is node " + to_string(id) + "; its agent's configuration must say so");
+    }
+}
+
+void Loop::use_peers(const std::vector<ConfiguredPeer>& peers) {
+    admit_peers(peers);
+    show_alarms({});
+}
+
+void Loop::refuse_configuration(const std::string& why) {
+    const std::string alarm = "the configuration was not read again, everything is as it was: " + why;
+    parts_.log(LogWeight::alarm, alarm);
+    show_alarms(alarm);
+}
+
+void Loop::show_alarms(const std::string& configuration) {
+    extras_.alarms = options_.alarms;
+    if (!configuration.empty()) extras_.alarms.push_back(configuration);
+    note_change();
 }
 
 // ---- peers

@@ -12,6 +12,7 @@
 
 #include "manager/core/core.hpp"
 #include "manager/runtime/arrivals.hpp"
+#include "manager/runtime/configured_peers.hpp"
 #include "manager/runtime/dispatcher.hpp"
 #include "manager/runtime/hypervisor_port.hpp"
 #include "manager/runtime/log_port.hpp"
@@ -40,8 +41,7 @@ struct LoopOptions {
     std::uint64_t writer = 1;                 ///< random per start
     std::vector<std::string> images;          ///< guest images there are; empty: not known
     std::vector<std::string> alarms;          ///< from before the loop: a store that was set aside
-    /// Keys of machines enrolled by hand; admitted as soon as the core has an id for them.
-    std::vector<std::pair<std::string, PeerIdentity>> enrolled;
+    std::vector<ConfiguredPeer> peers;        ///< admitted when the loop starts
     std::map<NodeId, std::string> instance_keys;  ///< of instances that exist already
 };
 
@@ -58,6 +58,11 @@ class Loop {
 
     /// Goes on without deciding anything until all is durable, or `patience` is over.
     void settle(std::chrono::milliseconds patience);
+
+    /// The configuration was read again: only its peers are admitted from now on, and nobody waits for that.
+    void use_peers(const std::vector<ConfiguredPeer>& peers);
+    /// The configuration was to be read again and is wrong: nothing changes, and an alarm says so until it is right.
+    void refuse_configuration(const std::string& why);
 
     /// A child of this process ended.
     void child_ended() { next_reap_ = TimePoint{}; }
@@ -91,13 +96,15 @@ class Loop {
     void note_change();
     void push_views(TimePoint now);
     [[nodiscard]] const std::vector<std::string>& fresh_view(TimePoint now);
-    void bind_enrolled();
+    void admit_peers(const std::vector<ConfiguredPeer>& peers);
+    void show_alarms(const std::string& configuration);
     void admit_instance(NodeId node, const std::string& key);
     void revoke_instance(NodeId node);
 
     LoopParts parts_;
     LoopOptions options_;
     Core core_;
+    ConfiguredPeers configured_;
     Outlet outlet_;
     Dispatcher dispatcher_;
     ProcessWatch processes_;

@@ -53,6 +53,7 @@ struct PeerFigures {
     std::uint64_t undecodable = 0;
     std::uint64_t out_of_role = 0;
     std::uint64_t denied = 0;       ///< connections without an admitted key
+    std::uint64_t cut = 0;          ///< connections that were closed because their key was revoked or changed
     std::uint64_t doubled = 0;      ///< messages under the key of a node that speaks on another connection
     std::uint64_t unreachable = 0;  ///< messages to somebody who is not connected
     std::size_t connections = 0;
@@ -71,9 +72,10 @@ class PeersPort {
     virtual void send(NodeId to, const Message& message) = 0;
     virtual void send(ClientId to, const Message& message) = 0;
 
-    /// `key` (Z85) speaks for `identity` from now on.
+    /// `key` (Z85) speaks for `identity` from now on. Where it spoke for another, its connections are cut: what was
+    /// begun under the old identity ends with it.
     virtual void admit(const std::string& key, const PeerIdentity& identity) = 0;
-    /// Messages under `key` are refused from now on, on connections that exist as well.
+    /// Nobody is admitted under `key` from now on, and its connections are cut at once.
     virtual void revoke(const std::string& key) = 0;
 
     /// Goes into the header of everything sent.

@@ -76,6 +76,20 @@ TEST_CASE("configuration: a good one is read as written, paths relative to its d
     CHECK(configuration->profiles.at(0).applications.at(0).application.command.size() == 2);
     CHECK(configuration->profiles.at(0).applications.at(0).protection == Protection::restart);
     CHECK(configuration->peers.at(0).identity.terminals == std::vector<std::string>{"desk-1"});
+    CHECK(configuration->peers.at(0).keys == std::vector<std::string>{"a#cvDQ<@A4GgolY7[5dc9<CE{E%3c[>22AyI-d.F"});
+}
+
+TEST_CASE("configuration: a peer may have several keys, each of them once") {
+    const std::string kFirst = "a#cvDQ<@A4GgolY7[5dc9<CE{E%3c[>22AyI-d.F";
+    const std::string kSecond = "b#cvDQ<@A4GgolY7[5dc9<CE{E%3c[>22AyI-d.F";
+    const auto with = [&](const std::string& keys) { return changed("key = \"" + kFirst + "\"", keys); };
+    const auto both = parse_configuration(with("keys = [\"" + kFirst + "\", \"" + kSecond + "\"]"), "/etc/u/m.toml");
+    REQUIRE(both);
+    CHECK(both->peers.at(0).keys == std::vector<std::string>{kFirst, kSecond});
+    CHECK_THAT(complaint_about(with("keys = [\"" + kFirst + "\", \"" + kFirst + "\"]")), Catch::Contains("[[peer]] keys is used twice"));
+    CHECK_THAT(complaint_about(with("keys = []")), Catch::Contains("[[peer]] keys must name at least one"));
+    CHECK_THAT(complaint_about(with("keys = [\"short\"]")), Catch::Contains("[[peer]] keys must be a public CURVE key"));
+    CHECK_THAT(complaint_about(with("keys = [\"" + kSecond + "\"]\nkey = \"" + kFirst + "\"")), Catch::Contains("must not both be given"));
 }
 
 TEST_CASE("configuration: a complaint names file, line, option and what is allowed") {

@@ -246,6 +246,33 @@ TEST_CASE("loop: an act is done once and answered once it is durable") {
     CHECK(manager.turn_until([&] { return manager.instances() == 2; }));
 }
 
+TEST_CASE("loop: peers of a configuration that was read again are admitted, changed and revoked while all goes on") {
+    Manager manager;
+    const ConfiguredPeer anna{{"anna-1"}, {PeerRole::operator_, "anna", {}, {}}, {}};
+    const ConfiguredPeer ben{{"ben-1"}, {PeerRole::observer, "ben", {}, {}}, {}};
+    manager.start();
+    manager.loop->use_peers({anna, ben});
+    CHECK(manager.peers.admitted.at("anna-1").name == "anna");
+    ConfiguredPeer anna_with_two = anna;
+    anna_with_two.keys.push_back("anna-2");
+    ConfiguredPeer promoted = ben;
+    promoted.identity.role = PeerRole::operator_;
+    ConfiguredPeer machine{{"machine-1"}, {PeerRole::agent, "workstation", {}, {}}, EnrolNode{"workstation", "alpha", 4, {"192.0.2.7", 5900}}};
+    manager.loop->use_peers({anna_with_two, promoted, machine});
+    CHECK(manager.peers.admitted.contains("anna-1"));
+    CHECK(manager.peers.admitted.contains("anna-2"));
+    CHECK(manager.peers.admitted.at("ben-1").role == PeerRole::operator_);
+    CHECK(manager.peers.admitted.at("machine-1").node);
+    CHECK_THAT(manager.log, Catch::VectorContains(std::string("the configuration's peers: 2 keys admitted, 1 changed, 0 revoked")));
+    manager.loop->refuse_configuration("m.toml:3: [[peer]] key is used twice");
+    CHECK(manager.peers.admitted.contains("ben-1"));
+    CHECK_THAT(manager.ask("view", {}).json, Catch::Contains("m.toml:3: [[peer]] key is used twice"));
+    manager.loop->use_peers({anna_with_two});
+    CHECK_FALSE(manager.peers.admitted.contains("ben-1"));
+    CHECK_FALSE(manager.peers.admitted.contains("machine-1"));
+    CHECK_THAT(manager.ask("view", {}).json, !Catch::Contains("m.toml:3"));
+}
+
 TEST_CASE("loop: whoever watches hears of changes, and no more once gone") {
     Manager manager(0);
     manager.start();

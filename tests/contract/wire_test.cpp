@@ -1,6 +1,7 @@
 // Who gets in, who may say what, and how fast a lost peer shows; on real sockets over loopback.
 #include <catch2/catch.hpp>
 
+#include <cstring>
 #include <functional>
 #include <memory>
 
@@ -48,9 +49,28 @@ class Dealer {
 
     void leave() { socket_.close(); }
 
+    /// Whether its connection has come so far (ZMQ_EVENT_…) since this was asked last. Ask once before it matters.
+    bool came_to(int event) {
+        if (!watched_) {
+            REQUIRE(zmq_socket_monitor(socket_.handle(), "inproc://events", ZMQ_EVENT_ALL) == 0);
+            watched_.emplace(context_, zmq::socket_type::pair);
+            watched_->connect("inproc://events");
+        }
+        zmq::message_t head;
+        while (watched_->recv(head, zmq::recv_flags::dontwait)) {
+            std::uint16_t kind = 0;
+            std::memcpy(&kind, head.data(), sizeof kind);
+            zmq::message_t address;
+            static_cast<void>(watched_->recv(address));
+            if (kind == event) return true;
+        }
+        return false;
+    }
+
   private:
     zmq::context_t context_{1};
     zmq::socket_t socket_{context_, zmq::socket_type::dealer};
+    std::optional<zmq::socket_t> watched_;
 };
 
 struct Network {
@@ -225,17 +245,85 @@ TEST_CASE("wire: two machines with one identity: the one that speaks already is 
     CHECK(std::holds_alternative<HeartbeatAck>(*answer));
 }
 
-TEST_CASE("wire: a revoked key is not listened to any more, not even on a connection that stands") {
+TEST_CASE("wire: a revoked key is cut off within a second, kept out from then on, and nobody else notices") {
     Network network;
-    const CurveKeys keys = make_curve_keys();
-    network.router->admit(keys.public_key, agent(5));
-    Dealer peer = network.join(keys);
+    const CurveKeys revoked = make_curve_keys();
+    const CurveKeys other = make_curve_keys();
+    network.router->admit(revoked.public_key, agent(5));
+    network.router->admit(other.public_key, agent(6));
+    Dealer peer = network.join(revoked);
+    Dealer friendly = network.join(other);
+    CHECK_FALSE(peer.came_to(ZMQ_EVENT_DISCONNECTED));
+    CHECK_FALSE(friendly.came_to(ZMQ_EVENT_DISCONNECTED));
     peer.say(hello(5));
     REQUIRE(network.next());
-    network.router->revoke(keys.public_key);
-    peer.say(hello(5));
-    CHECK_FALSE(network.next([&] { return network.router->figures().out_of_role == 1; }));
-    CHECK(network.router->figures().out_of_role == 1);
+    friendly.say(hello(6));
+    REQUIRE(network.next());
+    const auto before = std::chrono::steady_clock::now();
+    network.router->revoke(revoked.public_key);
+    peer.say(hello(5));  // on the connection that stands, or on the next one
+    const auto event = network.next();
+    const auto took = std::chrono::steady_clock::now() - before;
+    REQUIRE(event);
+    CHECK(std::get<NodeLost>(*event).node == NodeId(5));
+    CHECK(took < std::chrono::seconds(1));
+    WARN("a revoked key was cut off after " << std::chrono::duration_cast<std::chrono::microseconds>(took).count() << " us");
+    CHECK_FALSE(network.next([&] { return network.router->figures().denied > 0; }));  // it tried to come back
+    CHECK(peer.came_to(ZMQ_EVENT_DISCONNECTED));
+    CHECK(network.router->figures().cut == 1);
+    friendly.say(Heartbeat{});
+    CHECK(std::get<NodeMessage>(network.next().value()).from == NodeId(6));
+    CHECK_FALSE(friendly.came_to(ZMQ_EVENT_DISCONNECTED));
+}
+
+TEST_CASE("wire: a revoked key that has not said a word is cut off too, and the honest silent ones come back by themselves") {
+    Network network;
+    const CurveKeys revoked = make_curve_keys();
+    const CurveKeys other = make_curve_keys();
+    network.router->admit(revoked.public_key, agent(5));
+    network.router->admit(other.public_key, agent(6));
+    Dealer peer = network.join(revoked);
+    Dealer friendly = network.join(other);
+    REQUIRE_FALSE(peer.came_to(ZMQ_EVENT_HANDSHAKE_SUCCEEDED));
+    REQUIRE_FALSE(friendly.came_to(ZMQ_EVENT_HANDSHAKE_SUCCEEDED));
+    bool stands = false;
+    bool stands_too = false;
+    network.next([&] {
+        stands = stands || peer.came_to(ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        stands_too = stands_too || friendly.came_to(ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        return stands && stands_too;
+    });
+    REQUIRE((stands && stands_too));
+    network.router->revoke(revoked.public_key);
+    bool cut = false;
+    CHECK_FALSE(network.next([&] { return cut = cut || peer.came_to(ZMQ_EVENT_DISCONNECTED); }));
+    CHECK(cut);
+    friendly.say(hello(6));
+    CHECK(std::get<NodeMessage>(network.next().value()).from == NodeId(6));
+    // Whoever has spoken is known, and is never touched for somebody else's silence.
+    const auto counted = network.router->figures().cut;
+    network.router->revoke(make_curve_keys().public_key);
+    network.router->revoke(revoked.public_key);
+    CHECK(network.router->figures().cut == counted);
+}
+
+TEST_CASE("wire: a key that stands for something else from now on begins anew") {
+    Network network;
+    const CurveKeys keys = make_curve_keys();
+    network.router->admit(keys.public_key, {PeerRole::operator_, "anna", {}, {}});
+    Dealer peer = network.join(keys);
+    peer.say(AdminRequest{1, "watch", {}});
+    const auto asked = network.next();
+    REQUIRE(asked);
+    const ClientId client = std::get<ClientMessage>(*asked).from;
+    network.router->admit(keys.public_key, {PeerRole::operator_, "anna", {}, {}});  // nothing changed
+    network.router->admit(keys.public_key, terminal("desk"));
+    const auto lost = network.next();
+    REQUIRE(lost);
+    CHECK(std::get<ClientLost>(*lost).client == client);
+    CHECK(network.router->figures().cut == 1);
+    peer.say(AdminRequest{2, "view", {}});
+    CHECK_THAT(std::get<PeerOddity>(network.next().value()).text, Catch::Contains("terminal may not say AdminRequest"));
 }
 
 TEST_CASE("wire: an address in use says so and what to do") {

@@ -317,7 +317,7 @@ class Parser {
 
     void read_peer(const toml::table& source) {
         OptionTable table(source, "[[peer]]", complaints_);
-        PeerOptions peer;
+        ConfiguredPeer peer;
         peer.identity.name = name_of(table);
         peer.identity.role = table.choice<PeerRole>("role",
                                                     {{"operator", PeerRole::operator_}, {"terminal", PeerRole::terminal},
@@ -325,27 +325,38 @@ class Parser {
                                                      {"observer", PeerRole::observer}},
                                                     PeerRole::terminal);
         if (!table.has("role")) table.complain("role", "is missing: it must be one of: operator, observer, terminal, gateway, agent");
-        peer.key = table.required_text("key");
-        std::uint8_t bytes[32];
-        if (peer.key.size() != 40 || zmq_z85_decode(bytes, peer.key.c_str()) == nullptr) {
-            table.complain("key", "must be a public CURVE key: 40 characters of Z85");
-        }
-        claim(table, "peer key", peer.key, "key");
+        peer.keys = read_keys(table);
         const bool agent = peer.identity.role == PeerRole::agent;
         if (peer.identity.role == PeerRole::terminal) {
             peer.identity.terminals = table.texts("terminals");
             if (peer.identity.terminals.empty()) peer.identity.terminals = {peer.identity.name};
         }
         if (peer.identity.role == PeerRole::gateway) peer.identity.terminals = {"*"};
-        if (agent) read_enrolment(table, peer);
+        if (agent) peer.machine = read_enrolment(table, peer.identity.name);
         table.finish();
         configuration_.peers.push_back(std::move(peer));
     }
 
+    /// One key, or several: then a new one can be tried before the old one goes.
+    std::vector<std::string> read_keys(OptionTable& table) {
+        const char* option = table.has("keys") ? "keys" : "key";
+        if (table.has("keys") && table.has("key")) table.complain("keys", "and key must not both be given");
+        std::vector<std::string> keys = table.has("keys") ? table.texts("keys") : std::vector<std::string>{table.required_text("key")};
+        if (keys.empty()) table.complain("keys", "must name at least one key");
+        for (const std::string& key : keys) {
+            std::uint8_t bytes[32];
+            if (key.size() != 40 || zmq_z85_decode(bytes, key.c_str()) == nullptr) {
+                table.complain(option, "must be a public CURVE key: 40 characters of Z85");
+            }
+            claim(table, "peer key", key, option);
+        }
+        return keys;
+    }
+
     /// A machine that somebody enrolled by hand.
-    void read_enrolment(OptionTable& table, PeerOptions& peer) {
-        EnrolNode& node = peer.enrolment;
-        node.name = peer.identity.name;
+    EnrolNode read_enrolment(OptionTable& table, const std::string& name) {
+        EnrolNode node;
+        node.name = name;
         claim(table, "agent", node.name);
         node.host = table.required_text("host");
         node.slots = table.number("slots", 1, 64, node.slots);
@@ -354,9 +365,10 @@ class Parser {
         const auto port = colon == std::string::npos ? 0 : std::strtoul(door.c_str() + colon + 1, nullptr, 10);
         if (colon == 0 || port == 0 || port > 65535) {
             table.complain("door", "must be where its door is reached, such as \"192.0.2.7:5900\"");
-            return;
+            return node;
         }
         node.door = {door.substr(0, colon), static_cast<std::uint16_t>(port)};
+        return node;
     }
 
     template <class List, class Name>

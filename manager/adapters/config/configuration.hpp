@@ -9,8 +9,8 @@
 #include "manager/core/events.hpp"
 #include "manager/core/records.hpp"
 #include "manager/core/settings.hpp"
+#include "manager/runtime/configured_peers.hpp"
 #include "manager/runtime/log_port.hpp"
-#include "manager/runtime/peers_port.hpp"
 #include "protocol/result.hpp"
 
 namespace understudy::manager {
@@ -41,13 +41,6 @@ struct EnvironmentOptions {
     std::string file;          ///< absolute
 };
 
-/// One key that may talk to the manager.
-struct PeerOptions {
-    std::string key;  ///< Z85
-    PeerIdentity identity;
-    EnrolNode enrolment;  ///< of an agent: the machine it runs on
-};
-
 struct InstanceOptions {
     std::string image_dir;      ///< vmlinuz, initramfs.img, base.img, kernel-command-line
     std::string agent_image;    ///< the read-only disk with our programs
@@ -69,7 +62,7 @@ struct Configuration {
     std::vector<PoolRecord> pools;
     std::vector<ProfileRecord> profiles;
     std::vector<DefineTerminal> terminals;
-    std::vector<PeerOptions> peers;
+    std::vector<ConfiguredPeer> peers;
     InstanceOptions instances;
 };
 

@@ -17,7 +17,12 @@ std::string_view text_of(const zmq::message_t& frame) { return {frame.data<char>
 
 }  // namespace
 
-std::uint64_t KeyList::answer(zmq::socket_t& handler, bool room) const {
+void KeyList::spoke(const std::string& key) {
+    const auto found = silent_.find(key);
+    if (found != silent_.end() && --found->second == 0) silent_.erase(found);
+}
+
+std::uint64_t KeyList::answer(zmq::socket_t& handler, bool room) {
     std::uint64_t denied = 0;
     std::vector<zmq::message_t> question;
     while (zmq::recv_multipart(handler, std::back_inserter(question), zmq::recv_flags::dontwait)) {
@@ -29,7 +34,8 @@ std::uint64_t KeyList::answer(zmq::socket_t& handler, bool room) const {
             key = text.data();
         }
         const bool admitted = room && find(key) != nullptr;
-        if (!admitted) ++denied;
+        if (admitted) ++silent_[key];
+        else ++denied;
         const std::string request = question.size() > 1 ? question[1].to_string() : std::string();
         const std::string code = admitted ? "200" : (room ? "400" : "300");
         const std::string words = admitted ? "welcome" : (room ? "this key is not admitted" : "too many connections");

@@ -1,13 +1,15 @@
 // See router.hpp.
 #include "manager/adapters/wire/router.hpp"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include <zmq.hpp>
@@ -38,6 +40,15 @@ struct Connection {
     std::chrono::steady_clock::time_point heard{};  ///< of an agent: its last message
     bool complained = false;
 };
+
+/// The other end of a network socket; empty: it has none, or is none.
+std::string other_end(int descriptor) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+    if (address.ss_family != AF_INET && address.ss_family != AF_INET6) return {};
+    return {reinterpret_cast<const char*>(&address), size};
+}
 
 }  // namespace
 
@@ -83,7 +94,7 @@ struct Router::Sockets {
             if (kind == ZMQ_EVENT_ACCEPTED) {
                 // A descriptor that is used again was closed before, whatever is still queued.
                 closed(descriptor);
-                open_descriptors.insert(descriptor);
+                open_descriptors.insert_or_assign(descriptor, other_end(descriptor));
             } else if (kind == ZMQ_EVENT_DISCONNECTED) {
                 open_descriptors.erase(descriptor);
                 closed(descriptor);
@@ -130,6 +141,7 @@ struct Router::Sockets {
         connection.key = payload.gets("User-Id");
         connection.descriptor = zmq_msg_get(payload.handle(), ZMQ_SRCFD);
         connection.ordinal = ++last_ordinal;
+        keys.spoke(connection.key);
         closed(connection.descriptor);
         by_descriptor.insert_or_assign(connection.descriptor, routing);
         return connections.emplace(routing, std::move(connection)).first->second;
@@ -224,6 +236,39 @@ struct Router::Sockets {
         closed(connection.descriptor);
     }
 
+    // ---- who has to go
+
+    void admit(const std::string& key, const PeerIdentity& identity) {
+        const PeerIdentity* before = keys.find(key);
+        const bool another = before != nullptr && *before != identity;
+        keys.admit(key, identity);
+        if (another) cut_connections(key);
+    }
+
+    void revoke(const std::string& key) {
+        keys.revoke(key);
+        cut_connections(key);
+    }
+
+    /// Which of the connections that have not said a word is the key's, libzmq does not tell; if there may be one, all
+    /// of them are cut. Whoever is honest among them connects again by itself and has lost nothing.
+    void cut_connections(const std::string& key) {
+        read_monitor();
+        const bool silent = keys.take_silent(key);
+        for (const auto& [descriptor, peer] : open_descriptors) {
+            const auto speaks = by_descriptor.find(descriptor);
+            const bool its = speaks == by_descriptor.end() ? silent : connections.at(speaks->second).key == key;
+            if (its) cut(descriptor, peer);
+        }
+    }
+
+    /// Ends what goes over a descriptor that belongs to libzmq. It may have been closed a moment ago and be somebody
+    /// else's by now: only a socket with the same other end is touched.
+    void cut(int descriptor, const std::string& peer) {
+        if (peer.empty() || other_end(descriptor) != peer) return;
+        if (::shutdown(descriptor, SHUT_RDWR) == 0) ++figures.cut;
+    }
+
     // ---- what is said to peers
 
     void send_to(const std::string& routing, const Message& message) {
@@ -248,7 +293,7 @@ struct Router::Sockets {
     std::deque<PeerEvent> events;
     std::unordered_map<std::string, Connection> connections;  ///< by routing id
     std::unordered_map<int, std::string> by_descriptor;
-    std::unordered_set<int> open_descriptors;
+    std::unordered_map<int, std::string> open_descriptors;    ///< and the other end of each
     std::unordered_map<NodeId, std::string> nodes;            ///< newest connection
     std::unordered_map<ClientId, std::string> clients;
 };
@@ -313,8 +358,8 @@ void Router::send(ClientId to, const Message& message) {
     sockets_->send_to(found->second, message);
 }
 
-void Router::admit(const std::string& key, const PeerIdentity& identity) { sockets_->keys.admit(key, identity); }
-void Router::revoke(const std::string& key) { sockets_->keys.revoke(key); }
+void Router::admit(const std::string& key, const PeerIdentity& identity) { sockets_->admit(key, identity); }
+void Router::revoke(const std::string& key) { sockets_->revoke(key); }
 void Router::set_incarnation(std::uint64_t incarnation) { sockets_->incarnation = incarnation; }
 const PeerFigures& Router::figures() const { return sockets_->figures; }
 

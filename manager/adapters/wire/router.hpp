@@ -5,6 +5,9 @@
 // message, from the key that its handshake proved. Of several connections under a node's key the newest
 // counts. The socket's monitor says when a descriptor was closed, which tells a killed peer within a
 // fraction of a millisecond.
+//
+// libzmq has no way to end one connection. Ours are ended by shutting down their descriptor, which libzmq then takes
+// for the peer's doing: see cut().
 #pragma once
 
 #include <memory>
