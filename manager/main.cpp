@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <sodium.h>
 
+#include "manager/adapters/audit/audit_worker.hpp"
 #include "manager/adapters/config/configuration.hpp"
 #include "manager/adapters/config/state_directory.hpp"
 #include "manager/adapters/hypervisor/hypervisor_workers.hpp"
@@ -267,6 +268,7 @@ int run_manager(const Configuration& configuration) {
     const ArrivalSink sink = [&mailbox](Arrival arrival) { mailbox.push(std::move(arrival)); };
     TicketSealer sealer(directory->ticket_keys);
     StoreWorker store(std::move(opened->store), sink);
+    AuditWorker audit(directory->path + "/audit.log", sink);
     Hypervisors hypervisors(configuration, *directory, (*router)->endpoint(), sink);
 
     hypervisors.know_bundles(configuration.environments, *environments);
@@ -278,7 +280,7 @@ int run_manager(const Configuration& configuration) {
     randombytes_buf(&options.writer, sizeof options.writer);
     options.instance_keys = hypervisors.known_keys(*log);
     options.peers = configuration.peers;
-    Loop loop({store, sealer, hypervisors.port(), **router, mailbox, *log}, options, std::move(opened->core), opened->head);
+    Loop loop({store, sealer, hypervisors.port(), **router, audit, mailbox, *log}, options, std::move(opened->core), opened->head);
     loop.start(wishes_of(configuration, *environments));
     return run_until_signal(configuration.file, loop, signals, *log);
 }

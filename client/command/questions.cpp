@@ -129,6 +129,11 @@ void add_questions(CLI::App& app, Common& common) {
     loss->add_option("host", *host, "the host's name")->required()->type_name("HOST");
     loss->callback([&common, host] { show_answer(common, "what-if", "host=" + *host, rehearsal_text); });
 
+    auto* audit = app.add_subcommand("audit", "who did what, for whom and why, and what became of it; for administrators");
+    auto count = std::make_shared<std::uint64_t>(50);
+    audit->add_option("--newest", *count, "so many acts")->check(CLI::Range(1, 1000))->capture_default_str()->type_name("NUMBER");
+    audit->callback([&common, count] { show_answer(common, "audit", "count=" + std::to_string(*count), audit_text); });
+
     auto* names = app.add_subcommand("names", "the names of hosts, nodes, terminals, sessions, pools or incidents, one on a line");
     auto kind = std::make_shared<std::string>();
     names->add_option("kind", *kind, "which names")->required()->check(CLI::IsMember({"hosts", "nodes", "terminals", "sessions", "pools", "incidents"}));

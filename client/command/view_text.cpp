@@ -341,6 +341,21 @@ Result<std::string> rehearsal_text(std::string_view rehearsal_json) {
     return out;
 }
 
+Result<std::string> audit_text(std::string_view audit_json) {
+    const auto audit = parsed(audit_json);
+    if (!audit) return tl::unexpected(audit.error());
+    Table acts({{"AT"}, {"WHO"}, {"FOR"}, {"ACT"}, {"WHY"}, {"RESULT"}});
+    for (const Json& entry : list_of(*audit, "entries")) {
+        std::string act = text_of(entry, "verb");
+        for (const Json& argument : list_of(entry, "arguments")) act += " " + text_of(argument);
+        const Json& result = member(entry, "result");
+        const std::string outcome = result.is_object() ? text_of(result, "result") + ": " + text_of(result, "text") : std::string("not answered");
+        acts.add({text_of(entry, "at"), text_of(entry, "who"), text_of(entry, "by"), act, text_of(entry, "reason"), outcome});
+    }
+    if (acts.empty()) return std::string("Nobody has done anything yet.\n");
+    return acts.text() + (member(*audit, "complete") == Json(false) ? "There is more in the manager's state_dir/audit.log.\n" : "");
+}
+
 Result<std::string> incident_text(std::string_view incident_json) {
     const auto incident = parsed(incident_json);
     if (!incident) return tl::unexpected(incident.error());

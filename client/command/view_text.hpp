@@ -21,6 +21,9 @@ enum class Section { status, hosts, nodes, terminals, sessions, pools, incidents
 /// What a rehearsal says: what has no place comes first, then who would go where.
 [[nodiscard]] Result<std::string> rehearsal_text(std::string_view rehearsal_json);
 
+/// Who did what, from the answer to `audit`: newest first.
+[[nodiscard]] Result<std::string> audit_text(std::string_view audit_json);
+
 /// Names of one kind, one on a line: what commands take ("nodes": numbers). Empty when the view cannot be read.
 [[nodiscard]] std::string names_in(std::string_view view_json, std::string_view kind);
 

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "manager/core/events.hpp"
+#include "manager/runtime/audit_port.hpp"
 #include "manager/runtime/ports.hpp"
 #include "manager/runtime/unique_fd.hpp"
 #include "protocol/ids.hpp"
@@ -69,7 +70,7 @@ struct Remark {
 };
 
 using Arrival = std::variant<CommitAnswer, HeadAnswer, OperationDone, HostListed, IdentityIssued, IdentityRevoked,
-                             ProcessStarted, ProcessForgotten, InstanceStopped, AccelerationKnown, HostProbed, Remark>;
+                             ProcessStarted, ProcessForgotten, InstanceStopped, AccelerationKnown, HostProbed, AuditWritten, AuditRead, Remark>;
 
 /// Takes an arrival; callable from any thread, never blocks for long.
 using ArrivalSink = std::function<void(Arrival)>;

@@ -25,12 +25,12 @@ ConfiguredPeers::Change ConfiguredPeers::replace(const std::vector<ConfiguredPee
     for (const auto& [key, identity] : admitted_) {
         if (wanted.contains(key)) continue;
         peers_.revoke(key);
-        ++change.revoked;
+        change.revoked.push_back(identity.name);
     }
     for (const auto& [key, identity] : wanted) {
         const auto before = admitted_.find(key);
         if (before != admitted_.end() && before->second == identity) continue;
-        ++(before == admitted_.end() ? change.admitted : change.changed);
+        (before == admitted_.end() ? change.admitted : change.changed).push_back(identity.name);
         peers_.admit(key, identity);
     }
     admitted_ = std::move(wanted);

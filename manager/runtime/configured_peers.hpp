@@ -2,7 +2,6 @@
 // the loop's thread.
 #pragma once
 
-#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,10 +24,11 @@ class ConfiguredPeers {
   public:
     explicit ConfiguredPeers(PeersPort& peers) : peers_(peers) {}
 
+    /// Names, one for each key.
     struct Change {
-        std::size_t admitted = 0;  ///< keys that were not there before
-        std::size_t changed = 0;   ///< keys that stand for somebody, or something, else
-        std::size_t revoked = 0;   ///< keys that are not there any more
+        std::vector<std::string> admitted;  ///< keys that were not there before
+        std::vector<std::string> changed;   ///< keys that stand for somebody, or something, else
+        std::vector<std::string> revoked;   ///< keys that are not there any more
     };
 
     /// Only these from now on. An agent is bound to the enrolled node of its name in `state`.

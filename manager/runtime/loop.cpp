@@ -66,7 +66,9 @@ Loop::Loop(LoopParts parts, LoopOptions options, Core core, StoreHead loaded)
       options_(std::move(options)),
       core_(std::move(core)),
       configured_(parts_.peers),
-      outlet_(core_, parts_.peers, parts_.hypervisors, parts_.log),
+      acts_(parts_.audit),
+      outlet_(core_, parts_.peers, parts_.hypervisors, parts_.log,
+              [this](ClientId client, const AdminReply& reply) { acts_.answered(client, reply, read_clock().wall_ms); }),
       dispatcher_(options_.dispatcher, loaded, options_.writer, parts_.store, parts_.sealer, outlet_) {
     extras_.version = options_.version;
     extras_.alarms = options_.alarms;
@@ -77,6 +79,7 @@ void Loop::start(const std::vector<Wish>& wishes) {
     const Moment now = read_clock();
     Step step = core_.start(now);
     parts_.peers.set_incarnation(core_.state().manager.get().incarnation);
+    acts_.set_incarnation(core_.state().manager.get().incarnation);
     parts_.log(LogWeight::notice, "incarnation " + std::to_string(core_.state().manager.get().incarnation) + " begins");
     take_step(now, std::move(step));
     if (!options_.images.empty()) tell(ImagesKnown{options_.images});
@@ -198,6 +201,11 @@ void Loop::take_letter(Arrival& arrival) {
         extras_.acceleration_reason[known->host] = known->reason;
     } else if (auto* probed = std::get_if<HostProbed>(&arrival)) {
         take_probe(*probed);
+    } else if (auto* written = std::get_if<AuditWritten>(&arrival)) {
+        take_recorded(*written);
+    } else if (auto* read = std::get_if<AuditRead>(&arrival)) {
+        if (read->json) parts_.peers.send(read->client, AdminReply{read->request, 0, "done", std::move(*read->json)});
+        else refuse(read->client, read->request, read->json.error());
     } else if (auto* remark = std::get_if<Remark>(&arrival)) {
         parts_.log(remark->alarm ? LogWeight::alarm : LogWeight::warning, remark->text);
     }
@@ -216,33 +224,45 @@ void Loop::revoke_instance(NodeId node) {
     instance_keys_.erase(found);
 }
 
-void Loop::admit_peers(const std::vector<ConfiguredPeer>& peers) {
+ConfiguredPeers::Change Loop::admit_peers(const std::vector<ConfiguredPeer>& peers) {
     for (const ConfiguredPeer& peer : peers) {
         if (peer.machine) tell(Intent{{}, 0, "configuration", *peer.machine});
     }
-    const ConfiguredPeers::Change change = configured_.replace(peers, core_.state());
-    parts_.log(LogWeight::notice, "the configuration's peers: " + std::to_string(change.admitted) + " keys admitted, " +
-                                      std::to_string(change.changed) + " changed, " + std::to_string(change.revoked) + " revoked");
+    ConfiguredPeers::Change change = configured_.replace(peers, core_.state());
+    parts_.log(LogWeight::notice, "the configuration's peers: " + std::to_string(change.admitted.size()) + " keys admitted, " +
+                                      std::to_string(change.changed.size()) + " changed, " + std::to_string(change.revoked.size()) + " revoked");
     for (const auto& [id, node] : core_.state().nodes.rows()) {
         if (node.kind != NodeKind::enrolled) continue;
         parts_.log(LogWeight::info, "machine \"" + node.name + "\" is node " + to_string(id) + "; its agent's configuration must say so");
     }
+    return change;
 }
 
 void Loop::use_peers(const std::vector<ConfiguredPeer>& peers) {
-    admit_peers(peers);
-    show_alarms({});
+    const ConfiguredPeers::Change change = admit_peers(peers);
+    std::vector<std::string> arguments;
+    for (const std::string& name : change.admitted) arguments.push_back("admitted=" + name);
+    for (const std::string& name : change.changed) arguments.push_back("changed=" + name);
+    for (const std::string& name : change.revoked) arguments.push_back("revoked=" + name);
+    acts_.note("peers", std::move(arguments), "the configuration was read again", read_clock().wall_ms);
+    show_alarm("configuration", {});
 }
 
 void Loop::refuse_configuration(const std::string& why) {
     const std::string alarm = "the configuration was not read again, everything is as it was: " + why;
     parts_.log(LogWeight::alarm, alarm);
-    show_alarms(alarm);
+    show_alarm("configuration", alarm);
 }
 
-void Loop::show_alarms(const std::string& configuration) {
+/// An empty text takes it away.
+void Loop::show_alarm(const std::string& subject, const std::string& text) {
+    std::string& shown = alarms_[subject];
+    if (shown == text) return;
+    shown = text;
     extras_.alarms = options_.alarms;
-    if (!configuration.empty()) extras_.alarms.push_back(configuration);
+    for (const auto& [about, alarm] : alarms_) {
+        if (!alarm.empty()) extras_.alarms.push_back(alarm);
+    }
     note_change();
 }
 
@@ -286,7 +306,7 @@ void Loop::take_client(const ClientMessage& said) {
         if (!only_looks(*request)) {
             parts_.log(LogWeight::notice, "\"" + said.name + "\" asks for " + request->verb);
         }
-        take_admin(said.from, *request);
+        take_admin(said, *request);
         return;
     }
     note_change();
@@ -294,32 +314,67 @@ void Loop::take_client(const ClientMessage& said) {
     tell(ClientSaid{said.from, said.message});
 }
 
-void Loop::take_admin(ClientId client, const AdminRequest& request) {
-    Result<AdminOrder> order = read_order(client, request, core_.state());
-    if (!order) {
-        const auto code = static_cast<std::uint32_t>(order.error().code);
-        parts_.peers.send(client, AdminReply{request.request, code, order.error().message, {}});
-        return;
+void Loop::take_admin(const ClientMessage& said, AdminRequest request) {
+    const Result<std::string> person = take_person(request);
+    if (!person) return refuse(said.from, request.request, person.error());
+    const Result<AdminOrder> order = read_order(said.from, request, core_.state());
+    if (!order) return refuse(said.from, request.request, order.error());
+    if (const auto* intent = std::get_if<Intent>(&*order)) return record_act(said, request, *person, *intent);
+    answer_question(said.from, request, *order);
+}
+
+/// Nothing is done before it is written down who did it.
+void Loop::record_act(const ClientMessage& said, const AdminRequest& request, const std::string& person, const Intent& intent) {
+    switch (acts_.take(said, request, person, intent, read_clock().wall_ms)) {
+        case AuditedActs::Taken::recording: return;
+        case AuditedActs::Taken::known: return carry_out(intent);
+        case AuditedActs::Taken::too_many:
+            return refuse(said.from, request.request, {ErrorCode::limit, "too many acts are on their way at the moment; try again"});
     }
-    if (const auto* intent = std::get_if<Intent>(&*order)) {
-        note_change();
-        if (std::holds_alternative<DefineHost>(intent->wish)) ask_host(*intent);
-        else tell(*intent);
-    } else if (const auto* incident = std::get_if<AskIncident>(&*order)) {
+}
+
+void Loop::take_recorded(const AuditWritten& written) {
+    const bool failed = !written.outcome;
+    show_alarm("audit", failed ? "the audit log can't be written, so most acts are refused: " + written.outcome.error().message : "");
+    const auto ready = acts_.recorded(written.id);
+    if (!ready) return;
+    if (failed && ready->unrecorded == Unrecorded::refused) {
+        return answer(ready->intent.client, {ready->intent.request, static_cast<std::uint32_t>(ErrorCode::unavailable),
+                                             "can't be recorded, so nothing was done: " + written.outcome.error().message, {}});
+    }
+    if (failed) parts_.log(LogWeight::alarm, ready->verb + " of \"" + ready->who + "\" is carried out without a record of it: " + ready->intent.reason);
+    carry_out(ready->intent);
+}
+
+void Loop::carry_out(const Intent& intent) {
+    note_change();
+    if (std::holds_alternative<DefineHost>(intent.wish)) ask_host(intent);
+    else tell(intent);
+}
+
+void Loop::answer(ClientId client, const AdminReply& reply) {
+    acts_.answered(client, reply, read_clock().wall_ms);
+    parts_.peers.send(client, reply);
+}
+
+void Loop::refuse(ClientId client, std::uint64_t request, const Error& error) {
+    answer(client, {request, static_cast<std::uint32_t>(error.code), error.message, {}});
+}
+
+void Loop::answer_question(ClientId client, const AdminRequest& request, const AdminOrder& order) {
+    if (const auto* incident = std::get_if<AskIncident>(&order)) {
         std::string json = incident_json(core_.state(), incident->id);
-        if (json.empty()) {
-            parts_.peers.send(client, AdminReply{request.request, static_cast<std::uint32_t>(ErrorCode::not_found),
-                                                 "there is no incident " + to_string(incident->id), {}});
-        } else {
-            parts_.peers.send(client, AdminReply{request.request, 0, "done", std::move(json)});
-        }
-    } else if (const auto* loss = std::get_if<AskLoss>(&*order)) {
+        if (json.empty()) return refuse(client, request.request, {ErrorCode::not_found, "there is no incident " + to_string(incident->id)});
+        parts_.peers.send(client, AdminReply{request.request, 0, "done", std::move(json)});
+    } else if (const auto* loss = std::get_if<AskLoss>(&order)) {
         parts_.peers.send(client, AdminReply{request.request, 0, "done", rehearsals_.loss(core_, loss->host, version_)});
-    } else if (const auto* rehearsal = std::get_if<AskRehearsal>(&*order)) {
+    } else if (const auto* rehearsal = std::get_if<AskRehearsal>(&order)) {
         answer_rehearsal(client, request, rehearsal->wish);
+    } else if (const auto* audit = std::get_if<AskAudit>(&order)) {
+        parts_.audit.read(client, request.request, audit->count);
     } else {
         answer_view(client, request.request);
-        if (!std::holds_alternative<AskWatch>(*order)) return;
+        if (!std::holds_alternative<AskWatch>(order)) return;
         if (watchers_.size() < kMostWatchers || watchers_.contains(client)) watchers_[client] = {read_clock().at + kWatchFor};
     }
 }
@@ -343,9 +398,7 @@ void Loop::ask_host(const Intent& intent) {
     if (asked) return;
     if (core_.state().host_names.contains(host.name)) return tell(intent);
     if (probing_.size() >= kMostProbes) {
-        parts_.peers.send(intent.client, AdminReply{intent.request, static_cast<std::uint32_t>(ErrorCode::limit),
-                                                    "too many hosts are being asked at the moment; try again", {}});
-        return;
+        return refuse(intent.client, intent.request, {ErrorCode::limit, "too many hosts are being asked at the moment; try again"});
     }
     const std::uint64_t token = next_probe_++;
     probing_.emplace(token, intent);
@@ -359,8 +412,8 @@ void Loop::take_probe(const HostProbed& probed) {
     probing_.erase(found);
     if (probed.answer) return tell(intent);
     const HostRecord& host = std::get<DefineHost>(intent.wish).host;
-    parts_.peers.send(intent.client, AdminReply{intent.request, static_cast<std::uint32_t>(probed.answer.error().code),
-                                                "host " + host.name + " is not defined: nobody answers at " + host.uri + ": " + probed.answer.error().message, {}});
+    refuse(intent.client, intent.request, {probed.answer.error().code,
+                                           "host " + host.name + " is not defined: nobody answers at " + host.uri + ": " + probed.answer.error().message});
 }
 
 // ---- views

@@ -12,6 +12,8 @@
 
 #include "manager/core/core.hpp"
 #include "manager/runtime/arrivals.hpp"
+#include "manager/runtime/audit_port.hpp"
+#include "manager/runtime/audited_acts.hpp"
 #include "manager/runtime/configured_peers.hpp"
 #include "manager/runtime/dispatcher.hpp"
 #include "manager/runtime/hypervisor_port.hpp"
@@ -31,6 +33,7 @@ struct LoopParts {
     SealerPort& sealer;
     HypervisorPort& hypervisors;
     PeersPort& peers;
+    AuditPort& audit;
     Mailbox<Arrival>& mailbox;
     LogSink log;
 };
@@ -88,7 +91,13 @@ class Loop {
     void take_peers();
     void take_peer_event(PeerEvent& event);
     void take_client(const ClientMessage& said);
-    void take_admin(ClientId client, const AdminRequest& request);
+    void take_admin(const ClientMessage& said, AdminRequest request);
+    void answer_question(ClientId client, const AdminRequest& request, const AdminOrder& order);
+    void record_act(const ClientMessage& said, const AdminRequest& request, const std::string& person, const Intent& intent);
+    void take_recorded(const AuditWritten& written);
+    void carry_out(const Intent& intent);
+    void answer(ClientId client, const AdminReply& reply);
+    void refuse(ClientId client, std::uint64_t request, const Error& error);
     void ask_host(const Intent& intent);
     void take_probe(const HostProbed& probed);
     void answer_view(ClientId client, std::uint64_t request);
@@ -96,8 +105,8 @@ class Loop {
     void note_change();
     void push_views(TimePoint now);
     [[nodiscard]] const std::vector<std::string>& fresh_view(TimePoint now);
-    void admit_peers(const std::vector<ConfiguredPeer>& peers);
-    void show_alarms(const std::string& configuration);
+    ConfiguredPeers::Change admit_peers(const std::vector<ConfiguredPeer>& peers);
+    void show_alarm(const std::string& subject, const std::string& text);
     void admit_instance(NodeId node, const std::string& key);
     void revoke_instance(NodeId node);
 
@@ -105,6 +114,8 @@ class Loop {
     LoopOptions options_;
     Core core_;
     ConfiguredPeers configured_;
+    AuditedActs acts_;
+    std::map<std::string, std::string> alarms_;  ///< by what they are about
     Outlet outlet_;
     Dispatcher dispatcher_;
     ProcessWatch processes_;

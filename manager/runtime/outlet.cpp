@@ -41,6 +41,7 @@ void Outlet::send_to_node(NodeId to, const Message& message) {
 
 void Outlet::send_to_client(ClientId to, const Message& message) {
     if (const std::string line = line_for(message); !line.empty()) log_(LogWeight::info, "to client " + to_string(to) + ": " + line);
+    if (const auto* reply = std::get_if<AdminReply>(&message)) heard_(to, *reply);
     peers_.send(to, message);
 }
 

@@ -1,6 +1,8 @@
 // Carries the core's actions to peers, hypervisors and the log. Owned by the loop's thread.
 #pragma once
 
+#include <functional>
+
 #include "manager/core/core.hpp"
 #include "manager/core/state.hpp"
 #include "manager/runtime/hypervisor_port.hpp"
@@ -12,9 +14,12 @@ namespace understudy::manager {
 
 class Outlet : public OutletPort {
   public:
+    /// Hears of every answer to an administrator before it leaves.
+    using ReplyHeard = std::function<void(ClientId, const AdminReply&)>;
+
     /// `core` gives the names of hosts; all outlive this.
-    Outlet(const Core& core, PeersPort& peers, HypervisorPort& hypervisors, const LogSink& log)
-        : core_(core), peers_(peers), hypervisors_(hypervisors), log_(log) {}
+    Outlet(const Core& core, PeersPort& peers, HypervisorPort& hypervisors, const LogSink& log, ReplyHeard heard)
+        : core_(core), peers_(peers), hypervisors_(hypervisors), log_(log), heard_(std::move(heard)) {}
 
     void send_to_node(NodeId to, const Message& message) override;
     void send_to_client(ClientId to, const Message& message) override;
@@ -35,6 +40,7 @@ class Outlet : public OutletPort {
     PeersPort& peers_;
     HypervisorPort& hypervisors_;
     const LogSink& log_;
+    ReplyHeard heard_;
 };
 
 }  // namespace understudy::manager

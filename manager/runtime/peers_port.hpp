@@ -14,8 +14,9 @@
 
 namespace understudy::manager {
 
-/// What a key may do.
-enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observer };
+/// What a key may do. An observer looks, an operator keeps things going, an administrator decides what the site
+/// consists of; a gateway may do all of it, for people that it knows.
+enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observer, administrator };
 
 [[nodiscard]] constexpr const char* to_string(PeerRole role) {
     switch (role) {
@@ -24,6 +25,7 @@ enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observ
         case PeerRole::operator_: return "operator";
         case PeerRole::gateway: return "gateway";
         case PeerRole::observer: return "observer";
+        case PeerRole::administrator: return "administrator";
     }
     return "?";
 }
@@ -39,7 +41,7 @@ struct PeerIdentity {
 
 struct NodeMessage { NodeId from; Message message; };
 struct NodeLost { NodeId node; };
-struct ClientMessage { ClientId from; std::string name; Message message; };
+struct ClientMessage { ClientId from; std::string name; PeerRole role; Message message; };
 struct ClientLost { ClientId client; };
 /// Something refused, for the log: said at most once per connection.
 struct PeerOddity { std::string text; };

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <tuple>
 
+#include "protocol/limits.hpp"
+
 namespace understudy::manager {
 namespace {
 
@@ -169,35 +171,53 @@ Wish read_define_host(Arguments& arguments, const State&) {
     return DefineHost{host};
 }
 
-const std::map<std::string, Reader>& acts() {
-    static const std::map<std::string, Reader> kActs{
-        {"failover", read_failover},
-        {"kill", [](Arguments& a, const State&) -> Wish { return KillInstance{a.id<NodeId>("node")}; }},
-        {"drain", [](Arguments& a, const State&) { return read_drain(a, true); }},
-        {"undrain", [](Arguments& a, const State&) { return read_drain(a, false); }},
-        {"release", [](Arguments& a, const State&) -> Wish { return ReleaseTerminal{a.text("terminal")}; }},
-        {"pool", read_pool},
-        {"define-pool", read_define_pool},
-        {"remove-pool", [](Arguments& a, const State&) -> Wish { return RemovePool{a.text("flavour")}; }},
-        {"define-host", read_define_host},
-        {"remove-host", [](Arguments& a, const State&) -> Wish { return RemoveHost{a.text("name")}; }},
-        {"fence", [](Arguments& a, const State&) -> Wish { return FenceByHand{a.text("host")}; }},
-        {"override-gate", [](Arguments&, const State&) -> Wish { return OverrideGate{}; }},
+struct Act {
+    PeerRole least;         ///< who may, besides those above
+    Unrecorded unrecorded;  ///< when the audit log cannot be written
+    Reader read;
+};
+
+constexpr auto kOperator = PeerRole::operator_;
+constexpr auto kAdministrator = PeerRole::administrator;
+constexpr auto kRecordFirst = Unrecorded::refused;
+constexpr auto kServiceFirst = Unrecorded::carried_out;  ///< what brings people their work back
+
+/// What keeps things going is for operators; what the site consists of, switching hosts off, and overruling the
+/// manager's doubts about itself is for administrators.
+const std::map<std::string, Act>& acts() {
+    static const std::map<std::string, Act> kActs{
+        {"failover", {kOperator, kServiceFirst, read_failover}},
+        {"kill", {kOperator, kRecordFirst, [](Arguments& a, const State&) -> Wish { return KillInstance{a.id<NodeId>("node")}; }}},
+        {"drain", {kOperator, kRecordFirst, [](Arguments& a, const State&) { return read_drain(a, true); }}},
+        {"undrain", {kOperator, kServiceFirst, [](Arguments& a, const State&) { return read_drain(a, false); }}},
+        {"release", {kOperator, kRecordFirst, [](Arguments& a, const State&) -> Wish { return ReleaseTerminal{a.text("terminal")}; }}},
+        {"pool", {kOperator, kRecordFirst, read_pool}},
+        {"define-pool", {kAdministrator, kRecordFirst, read_define_pool}},
+        {"remove-pool", {kAdministrator, kRecordFirst, [](Arguments& a, const State&) -> Wish { return RemovePool{a.text("flavour")}; }}},
+        {"define-host", {kAdministrator, kRecordFirst, read_define_host}},
+        {"remove-host", {kAdministrator, kRecordFirst, [](Arguments& a, const State&) -> Wish { return RemoveHost{a.text("name")}; }}},
+        {"fence", {kAdministrator, kServiceFirst, [](Arguments& a, const State&) -> Wish { return FenceByHand{a.text("host")}; }}},
+        {"override-gate", {kAdministrator, kServiceFirst, [](Arguments&, const State&) -> Wish { return OverrideGate{}; }}},
         {"define-terminal",
-         [](Arguments& a, const State&) -> Wish { return DefineTerminal{a.text("name"), a.text("profile")}; }},
-        {"remove-terminal", [](Arguments& a, const State&) -> Wish { return RemoveTerminal{a.text("name")}; }},
-        {"maintenance", read_maintenance},
+         {kAdministrator, kRecordFirst, [](Arguments& a, const State&) -> Wish { return DefineTerminal{a.text("name"), a.text("profile")}; }}},
+        {"remove-terminal", {kAdministrator, kRecordFirst, [](Arguments& a, const State&) -> Wish { return RemoveTerminal{a.text("name")}; }}},
+        {"maintenance", {kOperator, kRecordFirst, read_maintenance}},
         {"message",
-         [](Arguments& a, const State&) -> Wish { return NotifyTerminal{a.text("terminal"), a.text("text")}; }},
+         {kOperator, kRecordFirst, [](Arguments& a, const State&) -> Wish { return NotifyTerminal{a.text("terminal"), a.text("text")}; }}},
     };
     return kActs;
 }
 
 std::string all_verbs() {
-    std::string text = "view, watch, incident, what-if";
-    for (const auto& [verb, reader] : acts()) text += ", " + verb;
+    std::string text = "view, watch, incident, what-if, audit";
+    for (const auto& [verb, act] : acts()) text += ", " + verb;
     return text;
 }
+
+constexpr std::size_t kMostEntries = 1000;  ///< of the audit log, in one answer
+constexpr std::size_t kUsualEntries = 50;
+constexpr std::size_t kArgumentBytes = 16 * 1024;  ///< of one act: all of them are written down
+constexpr std::string_view kPerson = "by=";
 
 /// "yes" rehearses, "no" is an act like any other.
 bool wants_rehearsal(Arguments& arguments) {
@@ -217,8 +237,37 @@ Result<AskLoss> read_loss(Arguments& arguments, const State& state) {
 
 }  // namespace
 
+bool acts_on_something(const AdminRequest& request) { return acts().contains(request.verb); }
+
+PeerRole least_role(const AdminRequest& request) {
+    if (request.verb == "audit") return kAdministrator;
+    return only_looks(request) ? PeerRole::observer : acts().at(request.verb).least;
+}
+
+Unrecorded when_unrecorded(const AdminRequest& request) {
+    const auto act = acts().find(request.verb);
+    return act == acts().end() ? kRecordFirst : act->second.unrecorded;
+}
+
+bool names_person(const AdminRequest& request) {
+    return std::any_of(request.arguments.begin(), request.arguments.end(), [](const std::string& one) { return one.starts_with(kPerson); });
+}
+
+Result<std::string> take_person(AdminRequest& request) {
+    std::vector<std::string> names;
+    for (const std::string& argument : request.arguments) {
+        if (argument.starts_with(kPerson)) names.push_back(argument.substr(kPerson.size()));
+    }
+    if (names.empty()) return std::string();
+    if (names.size() > 1 || names[0].empty() || names[0].size() > limits::kNameBytes) {
+        return failure(ErrorCode::invalid, request.verb + ": by=NAME must be given once, with 1 to " + std::to_string(limits::kNameBytes) + " bytes");
+    }
+    std::erase_if(request.arguments, [](const std::string& one) { return one.starts_with(kPerson); });
+    return names[0];
+}
+
 bool only_looks(const AdminRequest& request) {
-    if (!acts().contains(request.verb)) return true;
+    if (!acts_on_something(request)) return true;
     return std::find(request.arguments.begin(), request.arguments.end(), "dry-run=yes") != request.arguments.end();
 }
 
@@ -229,6 +278,8 @@ Result<AdminOrder> read_order(ClientId client, const AdminRequest& request, cons
         order = AskWatch{};
     } else if (request.verb == "incident") {
         order = AskIncident{arguments.id<IncidentId>("id")};
+    } else if (request.verb == "audit") {
+        order = AskAudit{arguments.has("count") ? arguments.number("count", 1, kMostEntries) : kUsualEntries};
     } else if (request.verb == "what-if") {
         return read_loss(arguments, state);
     } else if (request.verb != "view") {
@@ -236,7 +287,10 @@ Result<AdminOrder> read_order(ClientId client, const AdminRequest& request, cons
         if (act == acts().end()) {
             return failure(ErrorCode::invalid, "there is no verb \"" + request.verb + "\"; there are: " + all_verbs());
         }
-        Wish wish = act->second(arguments, state);
+        std::size_t bytes = 0;
+        for (const std::string& argument : request.arguments) bytes += argument.size();
+        if (bytes > kArgumentBytes) arguments.complain("the arguments have more than " + std::to_string(kArgumentBytes) + " bytes together");
+        Wish wish = act->second.read(arguments, state);
         if (wants_rehearsal(arguments)) {
             static_cast<void>(arguments.optional_text("reason"));
             order = AskRehearsal{std::move(wish)};

@@ -61,7 +61,8 @@ class Site:
         (self.home / "images").mkdir()
         (self.home / "images/base.img").write_bytes(b"")
         (self.home / "agent.img").write_bytes(b"")
-        peers = "".join(f'[[peer]]\nname = "{role}"\nrole = "{role}"\nkey = \'{key}\'\n' for role, key in keys.items())
+        roles = {"operator": "administrator"}
+        peers = "".join(f'[[peer]]\nname = "{role}"\nrole = "{roles.get(role, role)}"\nkey = \'{key}\'\n' for role, key in keys.items())
         (self.home / "understudyd.toml").write_text(f"""
 [manager]
 state_dir = "{self.home}"

@@ -83,3 +83,16 @@ TEST_CASE("view: members that are missing or of another type are shown as absent
     CHECK(view_text("[", Section::nodes).error().code == ErrorCode::damaged);
     CHECK(incident_text("{}"));
 }
+
+TEST_CASE("command: the audit log says who did what for whom and why, and what became of it; a forged line stays one cell") {
+    const auto text = audit_text(R"({"entries":[
+        {"id":"7.2","at":"2026-01-02T03:04:06.000Z","who":"web","role":"gateway","by":"anna","verb":"kill","arguments":["node=5"],"reason":"hangs\nALL FINE"},
+        {"id":"7.1","at":"2026-01-02T03:04:05.000Z","who":"ben","role":"administrator","verb":"fence","arguments":["host=alpha"],"reason":"smoke",
+         "result":{"at":"2026-01-02T03:04:05.100Z","result":"refused","code":6,"text":"host alpha has no fence agent"}}],"complete":false})");
+    REQUIRE(text);
+    CHECK_THAT(*text, Catch::Contains("web  anna  kill node=5       hangs ALL FINE  not answered"));
+    CHECK_THAT(*text, Catch::Contains("ben  -     fence host=alpha  smoke           refused: host alpha has no fence agent"));
+    CHECK_THAT(*text, Catch::Contains("There is more"));
+    CHECK(audit_text("{}").value() == "Nobody has done anything yet.\n");
+    CHECK(audit_text("[").error().code == ErrorCode::damaged);
+}

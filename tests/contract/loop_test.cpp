@@ -68,6 +68,31 @@ class FaultyStore : public RecordStore {
     MemoryStore store_;
 };
 
+/// An audit log in memory, whose disk can be full.
+class ListedAudit : public AuditPort {
+  public:
+    explicit ListedAudit(ArrivalSink sink) : sink_(std::move(sink)) {}
+    void begin(const AuditEntry& entry) override {
+        if (!full) entries.push_back(entry);
+        if (!slow) answer(entry.id);
+    }
+    void end(const AuditResult& result) override { results.push_back(result); }
+    void read(ClientId client, std::uint64_t request, std::size_t count) override {
+        sink_(AuditRead{client, request, "newest " + std::to_string(count)});
+    }
+    void answer(const std::string& id) {
+        sink_(AuditWritten{id, full ? Result<>(failure(ErrorCode::failed, "cannot write to audit.log: No space left on device")) : Result<>()});
+    }
+
+    bool full = false;
+    bool slow = false;
+    std::vector<AuditEntry> entries;
+    std::vector<AuditResult> results;
+
+  private:
+    ArrivalSink sink_;
+};
+
 class FixedSealer : public SealerPort {
   public:
     std::string seal(const TicketClaims&) override { return "sealed"; }
@@ -91,7 +116,7 @@ struct Manager {
         workers.add_host("alpha", hypervisor);
         auto core = Core::load(settings, {});
         REQUIRE(core);
-        loop.emplace(LoopParts{store, sealer, workers, peers, mailbox,
+        loop.emplace(LoopParts{store, sealer, workers, peers, audit, mailbox,
                                [this](LogWeight, const std::string& line) { log.push_back(line); }},
                      options, std::move(*core), StoreHead{});
     }
@@ -115,7 +140,7 @@ struct Manager {
     AdminReply ask(const std::string& verb, std::vector<std::string> arguments) {
         const ClientId client(9);
         peers.to_clients[client].clear();
-        peers.events.emplace_back(ClientMessage{client, "me", AdminRequest{++request, verb, std::move(arguments)}});
+        peers.events.emplace_back(ClientMessage{client, "me", PeerRole::gateway, AdminRequest{++request, verb, std::move(arguments)}});
         REQUIRE(turn_until([&] { return !peers.to_clients[client].empty(); }));
         const auto reply = std::get<AdminReply>(peers.to_clients[client].front());
         CHECK(reply.request == request);
@@ -129,6 +154,7 @@ struct Manager {
     Mailbox<Arrival> mailbox;
     ArrivalSink sink = [this](Arrival arrival) { mailbox.push(std::move(arrival)); };
     ScriptedPeers peers;
+    ListedAudit audit{sink};
     FixedSealer sealer;
     MemoryHypervisor hypervisor{sink};
     MemoryHypervisor second{sink};  ///< behind hosts that are defined later
@@ -244,6 +270,70 @@ TEST_CASE("loop: an act is done once and answered once it is durable") {
     manager.start();
     CHECK(manager.ask("pool", {"flavour=small", "min_idle=2", "reason=more people"}).code == 0);
     CHECK(manager.turn_until([&] { return manager.instances() == 2; }));
+}
+
+TEST_CASE("loop: who did what, for whom, why, and what became of it is written down before it is done") {
+    Manager manager(0);
+    manager.start();
+    CHECK(manager.ask("pool", {"flavour=small", "min_idle=2", "reason=more people", "by=anna"}).code == 0);
+    REQUIRE(manager.audit.entries.size() == 1);
+    const AuditEntry& entry = manager.audit.entries.front();
+    CHECK(entry.who == "me");
+    CHECK(entry.role == "gateway");
+    CHECK(entry.by == "anna");
+    CHECK(entry.verb == "pool");
+    CHECK(entry.arguments == std::vector<std::string>{"flavour=small", "min_idle=2"});
+    CHECK(entry.reason == "more people");
+    REQUIRE(manager.audit.results.size() == 1);
+    CHECK(manager.audit.results[0].id == entry.id);
+    CHECK(manager.audit.results[0].code == 0);
+    CHECK(manager.ask("kill", {"node=99", "reason=x"}).code == static_cast<std::uint32_t>(ErrorCode::not_found));
+    REQUIRE(manager.audit.results.size() == 2);
+    CHECK(manager.audit.results[1].id == manager.audit.entries[1].id);
+    CHECK(manager.audit.results[1].code == static_cast<std::uint32_t>(ErrorCode::not_found));
+    CHECK_THAT(manager.audit.results[1].text, Catch::Contains("no node 99"));
+    // What changes nothing is no act.
+    CHECK(manager.ask("pool", {"flavour=small", "min_idle=3", "dry-run=yes"}).code == 0);
+    CHECK(manager.ask("view", {}).code == 0);
+    CHECK(manager.audit.entries.size() == 2);
+    CHECK(manager.ask("audit", {"count=7"}).json == "newest 7");
+    CHECK_THAT(manager.ask("pool", {"flavour=small", "reason=x", "by=a", "by=b"}).text, Catch::Contains("by=NAME must be given once"));
+}
+
+TEST_CASE("loop: nothing is done before it is written down, and a request said twice meanwhile is one act") {
+    Manager manager(0);
+    manager.audit.slow = true;
+    manager.start();
+    const ClientId client(9);
+    const ClientMessage said{client, "me", PeerRole::operator_, AdminRequest{5, "pool", {"flavour=small", "min_idle=2", "reason=x"}}};
+    manager.peers.events.emplace_back(said);
+    manager.peers.events.emplace_back(said);
+    REQUIRE(manager.turn_until([&] { return !manager.audit.entries.empty(); }));
+    for (int turn = 0; turn < 5; ++turn) manager.loop->turn(std::chrono::milliseconds(5), {});
+    CHECK(manager.audit.entries.size() == 1);
+    CHECK(manager.peers.to_clients[client].empty());
+    CHECK(manager.loop->core().state().pools.find("small")->min_idle == 0);
+    manager.audit.answer(manager.audit.entries[0].id);
+    REQUIRE(manager.turn_until([&] { return !manager.peers.to_clients[client].empty(); }));
+    CHECK(std::get<AdminReply>(manager.peers.to_clients[client].front()).code == 0);
+    CHECK(manager.loop->core().state().pools.find("small")->min_idle == 2);
+}
+
+TEST_CASE("loop: what can't be written down is refused, except what brings people their work back") {
+    Manager manager(0);
+    manager.start();
+    manager.audit.full = true;
+    const AdminReply refused = manager.ask("pool", {"flavour=small", "min_idle=2", "reason=x"});
+    CHECK(refused.code == static_cast<std::uint32_t>(ErrorCode::unavailable));
+    CHECK_THAT(refused.text, Catch::Contains("can't be recorded, so nothing was done") && Catch::Contains("No space left on device"));
+    CHECK(manager.loop->core().state().pools.find("small")->min_idle == 0);
+    CHECK_THAT(manager.ask("view", {}).json, Catch::Contains("the audit log can't be written"));
+    // The gate is open, and the core says so: the act was carried out.
+    CHECK_THAT(manager.ask("override-gate", {"reason=people wait"}).text, Catch::Contains("gate is not closed"));
+    CHECK_THAT(manager.log, Catch::VectorContains(std::string("override-gate of \"me\" is carried out without a record of it: people wait")));
+    manager.audit.full = false;
+    CHECK(manager.ask("pool", {"flavour=small", "min_idle=2", "reason=x"}).code == 0);
+    CHECK_THAT(manager.ask("view", {}).json, !Catch::Contains("the audit log can't be written"));
 }
 
 TEST_CASE("loop: peers of a configuration that was read again are admitted, changed and revoked while all goes on") {

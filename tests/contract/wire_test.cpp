@@ -338,12 +338,43 @@ TEST_CASE("wire: an address in use says so and what to do") {
 }
 
 TEST_CASE("roles: nobody but an agent says what agents say, and nobody says what managers say") {
-    for (const PeerRole role : {PeerRole::agent, PeerRole::terminal, PeerRole::operator_, PeerRole::gateway}) {
+    for (const PeerRole role : {PeerRole::agent, PeerRole::terminal, PeerRole::operator_, PeerRole::gateway, PeerRole::administrator, PeerRole::observer}) {
         const PeerIdentity who{role, "x", {}, {"*"}};
         CHECK(refusal_of(who, Heartbeat{}).empty() == (role == PeerRole::agent));
         CHECK(refusal_of(who, TerminalAttach{}).empty() == (role == PeerRole::terminal || role == PeerRole::gateway));
-        CHECK(refusal_of(who, AdminRequest{}).empty() == (role == PeerRole::operator_ || role == PeerRole::gateway));
+        CHECK(refusal_of(who, AdminRequest{1, "view", {}}).empty() == (role != PeerRole::agent && role != PeerRole::terminal));
         CHECK_FALSE(refusal_of(who, AssignSession{}).empty());
         CHECK_FALSE(refusal_of(who, TerminalRedirect{}).empty());
+    }
+}
+
+TEST_CASE("roles: an observer looks, an operator keeps things going, an administrator decides what there is") {
+    const std::vector<std::string> looks{"view", "watch", "incident", "what-if"};
+    const std::vector<std::string> keeps_going{"failover", "kill", "drain", "undrain", "release", "pool", "maintenance", "message"};
+    const std::vector<std::string> decides{"define-pool", "remove-pool", "define-host", "remove-host", "fence", "override-gate", "define-terminal", "remove-terminal", "audit"};
+    const auto may = [](PeerRole role, const std::string& verb, std::vector<std::string> arguments = {}) {
+        return refusal_of({role, "x", {}, {}}, AdminRequest{1, verb, std::move(arguments)}).empty();
+    };
+    for (const auto& [verbs, least] : {std::pair{looks, 0}, std::pair{keeps_going, 1}, std::pair{decides, 2}}) {
+        for (const std::string& verb : verbs) {
+            INFO(verb);
+            CHECK(may(PeerRole::observer, verb) == (least <= 0));
+            CHECK(may(PeerRole::operator_, verb) == (least <= 1));
+            CHECK(may(PeerRole::administrator, verb));
+            CHECK(may(PeerRole::gateway, verb));
+            CHECK_FALSE(may(PeerRole::agent, verb));
+            CHECK_FALSE(may(PeerRole::terminal, verb));
+            if (verb != "audit") CHECK(may(PeerRole::observer, verb, {"dry-run=yes"}));
+        }
+    }
+    CHECK_THAT(refusal_of({PeerRole::operator_, "ben", {}, {}}, AdminRequest{1, "fence", {"host=alpha", "reason=x"}}),
+               Catch::Contains("\"ben\" has the role operator") && Catch::Contains("role administrator"));
+}
+
+TEST_CASE("roles: only a gateway says for whom it asks") {
+    const AdminRequest request{1, "kill", {"node=5", "reason=x", "by=anna"}};
+    CHECK(refusal_of({PeerRole::gateway, "web", {}, {"*"}}, request).empty());
+    for (const PeerRole role : {PeerRole::operator_, PeerRole::administrator}) {
+        CHECK_THAT(refusal_of({role, "ben", {}, {}}, request), Catch::Contains("only a gateway says by="));
     }
 }

@@ -39,7 +39,7 @@ MISTAKES = (
     ('profile = "demo"', 'profile = "another"', "profile"),
     ('command = ["geany", "--new-instance"]', 'command = []', "command"),
     ('acceleration = "tcg"', 'acceleration = "warp"', "acceleration"),
-    ('role = "operator"', 'role = "king"', "role"),
+    ('role = "administrator"', 'role = "king"', "role"),
     ('listen = "tcp://', 'listen = "', "listen"),
     ('[[pool]]', '[[pool]', None),
     ('state_dir = ', '# state_dir = ', "state_dir"),

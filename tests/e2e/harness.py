@@ -300,7 +300,7 @@ class Cluster:
             "separation", "presentation_backups", "execution_backups", "width", "height")}}))
         parts += [toml_table("[[profile.application]]", a) for a in s["applications"]]
         parts += [toml_table("[[terminal]]", {"name": t, "profile": "demo"}) for t in s["terminals"]]
-        for who, role in (("operator", "operator"), ("probe", "terminal"), ("gateway", "gateway")):
+        for who, role in (("operator", "administrator"), ("probe", "terminal"), ("gateway", "gateway")):
             peer = {"name": who, "role": role, "key": self.public_half(self.dir / f"{who}.key")}
             if role == "terminal":
                 peer["terminals"] = list(s["terminals"])

@@ -320,11 +320,12 @@ class Parser {
         ConfiguredPeer peer;
         peer.identity.name = name_of(table);
         peer.identity.role = table.choice<PeerRole>("role",
-                                                    {{"operator", PeerRole::operator_}, {"terminal", PeerRole::terminal},
+                                                    {{"administrator", PeerRole::administrator}, {"operator", PeerRole::operator_},
+                                                     {"terminal", PeerRole::terminal},
                                                      {"gateway", PeerRole::gateway}, {"agent", PeerRole::agent},
                                                      {"observer", PeerRole::observer}},
                                                     PeerRole::terminal);
-        if (!table.has("role")) table.complain("role", "is missing: it must be one of: operator, observer, terminal, gateway, agent");
+        if (!table.has("role")) table.complain("role", "is missing: it must be one of: administrator, operator, observer, terminal, gateway, agent");
         peer.keys = read_keys(table);
         const bool agent = peer.identity.role == PeerRole::agent;
         if (peer.identity.role == PeerRole::terminal) {

@@ -24,6 +24,33 @@ bool may_attach(const PeerIdentity& who, const std::string& terminal) {
                        [&terminal](const std::string& own) { return own == "*" || own == terminal; });
 }
 
+/// How far a role reaches among those that ask and act; a gateway checks its own people.
+int reach(PeerRole role) {
+    switch (role) {
+        case PeerRole::observer: return 1;
+        case PeerRole::operator_: return 2;
+        case PeerRole::administrator:
+        case PeerRole::gateway: return 3;
+        case PeerRole::agent:
+        case PeerRole::terminal: break;
+    }
+    return 0;
+}
+
+std::string refusal_of(const PeerIdentity& who, const AdminRequest& request) {
+    if (reach(who.role) == 0) return std::string("the role ") + to_string(who.role) + " may not say AdminRequest";
+    const PeerRole least = least_role(request);
+    if (reach(who.role) < reach(least)) {
+        const std::string mine = who.role == PeerRole::observer ? "may look and not act" : std::string("has the role ") + to_string(who.role);
+        return "\"" + who.name + "\" " + mine + ": \"" + request.verb + "\" needs a key with the role " + to_string(least) +
+               (acts_on_something(request) ? "; dry-run=yes shows what it would do" : "");
+    }
+    if (who.role != PeerRole::gateway && names_person(request)) {
+        return "\"" + who.name + "\" asks in its own name: only a gateway says by=... for whom it asks";
+    }
+    return {};
+}
+
 const std::string* terminal_named(const Message& message) {
     if (const auto* attach = std::get_if<TerminalAttach>(&message)) return &attach->terminal;
     if (const auto* detach = std::get_if<TerminalDetach>(&message)) return &detach->terminal;
@@ -33,18 +60,15 @@ const std::string* terminal_named(const Message& message) {
 }  // namespace
 
 std::string refusal_of(const PeerIdentity& who, const Message& message) {
-    const auto* request = std::get_if<AdminRequest>(&message);
-    if (who.role == PeerRole::observer && request != nullptr && !only_looks(*request)) {
-        return "\"" + who.name + "\" may look and not act: \"" + request->verb +
-               "\" needs a key with the role operator; dry-run=yes shows what it would do";
-    }
+    if (const auto* request = std::get_if<AdminRequest>(&message)) return refusal_of(who, *request);
     bool allowed = false;
     switch (who.role) {
         case PeerRole::agent: allowed = said_by_agents(message); break;
         case PeerRole::terminal: allowed = said_by_terminals(message); break;
         case PeerRole::operator_:
-        case PeerRole::observer: allowed = request != nullptr; break;
-        case PeerRole::gateway: allowed = said_by_terminals(message) || std::holds_alternative<AdminRequest>(message); break;
+        case PeerRole::administrator:
+        case PeerRole::observer: break;
+        case PeerRole::gateway: allowed = said_by_terminals(message); break;
     }
     if (!allowed) return std::string("the role ") + to_string(who.role) + " may not say " + name_of(message);
     if (const std::string* terminal = terminal_named(message); terminal != nullptr && !may_attach(who, *terminal)) {
@@ -65,6 +89,7 @@ Message refusal_for(PeerRole role, std::uint32_t code, const std::string& why, c
     switch (role) {
         case PeerRole::agent: return NotRegistered{0, why};
         case PeerRole::operator_:
+        case PeerRole::administrator:
         case PeerRole::observer: return AdminReply{0, code, why, {}};
         case PeerRole::terminal:
         case PeerRole::gateway: break;

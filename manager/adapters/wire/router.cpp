@@ -199,7 +199,7 @@ struct Router::Sockets {
             connection.client = ClientId(++last_client);
             clients.emplace(connection.client, connection.routing);
         }
-        events.emplace_back(ClientMessage{connection.client, who.name, std::move(message)});
+        events.emplace_back(ClientMessage{connection.client, who.name, who.role, std::move(message)});
     }
 
     /// One connection under a node's key is heard and answered: the newest, unless an older one still speaks. An
