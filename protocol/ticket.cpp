@@ -21,6 +21,7 @@ std::string to_text(BytesView bytes) {
 }
 
 Result<Bytes> from_text(std::string_view text, const char* what) {
+    if (text.empty()) return Bytes{};  // libsodium wants to be given some place, for nothing as well
     Bytes bytes(text.size());
     std::size_t length = 0;
     if (sodium_base642bin(bytes.data(), bytes.size(), text.data(), text.size(), nullptr, &length, nullptr,

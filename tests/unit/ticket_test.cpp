@@ -30,4 +30,5 @@ TEST_CASE("ticket: a changed, foreign or cut ticket is refused") {
         CHECK_FALSE(open_ticket(text.substr(0, at), keys.public_key));
     }
     CHECK(open_ticket(std::string(5000, 'A'), keys.public_key).error().code == ErrorCode::limit);
+    for (const char* half : {"", ".", "a.", ".a", ".."}) CHECK_FALSE(open_ticket(half, keys.public_key));
 }
