@@ -1,7 +1,9 @@
 // understudyd: reads the configuration, puts the parts together, and lets the loop run until a signal comes.
 // The only place that knows all adapters.
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -241,8 +243,19 @@ int run_until_signal(const std::string& file, Loop& loop, const UniqueFd& signal
     }
 }
 
+/// Strangers who only connect must not use up what stores and logs need: where allowed there is room for all that
+/// the router admits.
+void make_room_for_connections() {
+    constexpr rlim_t kDescriptors = 32768;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptors) return;
+    limit.rlim_cur = std::min(limit.rlim_max, kDescriptors);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_manager(const Configuration& configuration) {
     const UniqueFd signals = take_over_signals();
+    make_room_for_connections();
     // QEMU processes that are orphaned by libvirt become ours: an ended one is reaped at once, and libvirt
     // does not wait for process 1 to do it.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);

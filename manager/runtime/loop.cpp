@@ -12,7 +12,9 @@
 namespace understudy::manager {
 namespace {
 
-constexpr int kPeerEventsPerTurn = 20000;  ///< a flood must not keep the core from its deadlines
+constexpr int kPeerEventsPerTurn = 20000;  ///< a flood must not keep the core from its deadlines,
+constexpr Duration kPeerTimePerTurn{50'000};  ///< neither by its number nor by its weight
+constexpr int kPeerEventsPerLook = 16;
 constexpr Duration kPushInterval{100'000};
 constexpr Duration kBreathInterval{1'000'000};  ///< when nothing but heartbeats came
 constexpr int kPushShare = 20;             ///< making views takes at most this part of the time
@@ -269,10 +271,12 @@ void Loop::show_alarm(const std::string& subject, const std::string& text) {
 // ---- peers
 
 void Loop::take_peers() {
+    const TimePoint limit = read_clock().at + kPeerTimePerTurn;
     for (int taken = 0; taken < kPeerEventsPerTurn; ++taken) {
         std::optional<PeerEvent> event = parts_.peers.take();
         if (!event) return;
         take_peer_event(*event);
+        if (taken % kPeerEventsPerLook == 0 && read_clock().at > limit) return;
     }
 }
 

@@ -56,6 +56,8 @@ struct PeerFigures {
     std::uint64_t out_of_role = 0;
     std::uint64_t denied = 0;       ///< connections without an admitted key
     std::uint64_t cut = 0;          ///< connections that were closed because their key was revoked or changed
+    std::uint64_t cut_silent = 0;   ///< because too many had not said a word
+    std::uint64_t cut_unread = 0;   ///< because they did not read what they were sent
     std::uint64_t doubled = 0;      ///< messages under the key of a node that speaks on another connection
     std::uint64_t unreachable = 0;  ///< messages to somebody who is not connected
     std::size_t connections = 0;

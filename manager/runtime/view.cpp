@@ -114,7 +114,8 @@ class Viewer {
                 {"unknown_operation", odd.unknown_operation}, {"stale_status", odd.stale_status},
                 {"unexpected_message", odd.unexpected_message}, {"unknown_client", odd.unknown_client},
                 {"unknown_instance", odd.unknown_instance}, {"doubled_identity", extras_.peers.doubled},
-                {"undecodable", extras_.peers.undecodable}, {"out_of_role", extras_.peers.out_of_role}, {"denied", extras_.peers.denied}, {"cut", extras_.peers.cut}};
+                {"undecodable", extras_.peers.undecodable}, {"out_of_role", extras_.peers.out_of_role}, {"denied", extras_.peers.denied},
+                {"cut", extras_.peers.cut}, {"cut_silent", extras_.peers.cut_silent}, {"cut_unread", extras_.peers.cut_unread}};
     }
 
     /// What happened since this manager started, in numbers.

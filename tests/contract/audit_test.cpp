@@ -1,6 +1,7 @@
 // The audit log on a real file: what is written stays, in whole lines, and is read from its end.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>

@@ -87,7 +87,8 @@ memory_mib = 65536
 [[pool]]
 flavour = "small"
 min_idle = 0
-max_total = 0
+max_idle = 1
+max_total = 1
 [[profile]]
 name = "office"
 flavour = "small"

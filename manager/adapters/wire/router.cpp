@@ -1,9 +1,6 @@
 // See router.hpp.
 #include "manager/adapters/wire/router.hpp"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -14,6 +11,7 @@
 
 #include <zmq.hpp>
 
+#include "manager/adapters/wire/descriptors.hpp"
 #include "manager/adapters/wire/key_list.hpp"
 #include "manager/adapters/wire/role_rules.hpp"
 #include "protocol/codec.hpp"
@@ -28,27 +26,24 @@ constexpr int kHandshakeMs = 5000;
 constexpr int kHeartbeatMs = 1000;
 constexpr int kHeartbeatTimeoutMs = 3000;
 constexpr int kBacklog = 1024;
+constexpr int kReceivedAhead = 128;  ///< messages that wait for the loop, per peer; beyond it TCP holds that peer back
+constexpr int kFruitless = 256;      ///< refused messages in a row, before time and everybody else get their turn
+constexpr std::uint64_t kFrameBytes = 64;  ///< what encryption and framing add to a message, about
+constexpr std::uint64_t kLookBytes = 1 << 20;  ///< so much may be under way before the kernel is asked what has arrived
 
 /// One connection that has said something.
 struct Connection {
-    std::string routing;   ///< as libzmq names it; never used twice
+    std::string routing;   ///< as libzmq names it, or as the peer wants to be named
     std::string key;       ///< Z85, proven by its handshake
     int descriptor = -1;
     std::uint64_t ordinal = 0;  ///< rises with every new connection
     ClientId client;       ///< of a terminal, an operator or a gateway
     NodeId node;           ///< of an agent, at its last message
+    std::uint64_t given = 0;         ///< bytes for it that libzmq was given
+    std::uint64_t acknowledged = 0;  ///< bytes that its end is known to have received
     std::chrono::steady_clock::time_point heard{};  ///< of an agent: its last message
     bool complained = false;
 };
-
-/// The other end of a network socket; empty: it has none, or is none.
-std::string other_end(int descriptor) {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-    if (address.ss_family != AF_INET && address.ss_family != AF_INET6) return {};
-    return {reinterpret_cast<const char*>(&address), size};
-}
 
 }  // namespace
 
@@ -69,7 +64,7 @@ struct Router::Sockets {
         router.set(zmq::sockopt::heartbeat_ttl, kHeartbeatTimeoutMs);
         router.set(zmq::sockopt::backlog, kBacklog);
         router.set(zmq::sockopt::sndhwm, options.high_water_messages);
-        router.set(zmq::sockopt::rcvhwm, options.high_water_messages);
+        router.set(zmq::sockopt::rcvhwm, kReceivedAhead);
         if (zmq_socket_monitor(router.handle(), kMonitorAddress,
                                ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED) != 0) {
             throw zmq::error_t();
@@ -94,13 +89,37 @@ struct Router::Sockets {
             if (kind == ZMQ_EVENT_ACCEPTED) {
                 // A descriptor that is used again was closed before, whatever is still queued.
                 closed(descriptor);
-                open_descriptors.insert_or_assign(descriptor, other_end(descriptor));
+                forget_silent(descriptor);
+                const std::string peer = other_end(descriptor);
+                open_descriptors.insert_or_assign(descriptor, peer);
+                silent[machine_of(peer)].push_back(descriptor);
+                ++silent_count;
             } else if (kind == ZMQ_EVENT_DISCONNECTED) {
+                forget_silent(descriptor);
                 open_descriptors.erase(descriptor);
                 closed(descriptor);
             }
         }
+        while (silent_count > options.most_silent) cut_oldest_silent();
         figures.connections = open_descriptors.size();
+    }
+
+    /// It has spoken, or is gone.
+    void forget_silent(int descriptor) {
+        const auto open = open_descriptors.find(descriptor);
+        if (open == open_descriptors.end()) return;
+        const auto same_machine = silent.find(machine_of(open->second));
+        if (same_machine == silent.end()) return;
+        silent_count -= std::erase(same_machine->second, descriptor);
+        if (same_machine->second.empty()) silent.erase(same_machine);
+    }
+
+    /// Whoever is honest speaks within moments. Where too many do not, the machine with most of them loses its oldest.
+    void cut_oldest_silent() {
+        const auto most = std::max_element(silent.begin(), silent.end(), [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
+        const int descriptor = most->second.front();
+        if (cut_descriptor(descriptor, open_descriptors.at(descriptor))) ++figures.cut_silent;
+        forget_silent(descriptor);
     }
 
     void closed(int descriptor) {
@@ -131,17 +150,26 @@ struct Router::Sockets {
 
     /// The connection a message came on; made at its first message.
     Connection& connection_of(const std::string& routing, zmq::message_t& payload) {
+        const char* proven = ::zmq_msg_gets(payload.handle(), "User-Id");
+        const std::string key = proven == nullptr ? "" : proven;
         const auto found = connections.find(routing);
-        if (found != connections.end()) return found->second;
+        if (found != connections.end() && found->second.key == key) return found->second;
+        // A peer may choose its routing id, and take one that another key had before it.
+        if (found != connections.end()) {
+            by_descriptor.erase(found->second.descriptor);
+            forget(routing);
+        }
         // The monitor is read first: it knows of this connection by now, and of everything that was closed
         // before its descriptor could be used again.
         read_monitor();
         Connection connection;
         connection.routing = routing;
-        connection.key = payload.gets("User-Id");
+        connection.key = key;
         connection.descriptor = zmq_msg_get(payload.handle(), ZMQ_SRCFD);
         connection.ordinal = ++last_ordinal;
+        connection.acknowledged = connection.given = acknowledged_bytes(connection.descriptor);
         keys.spoke(connection.key);
+        forget_silent(connection.descriptor);
         closed(connection.descriptor);
         by_descriptor.insert_or_assign(connection.descriptor, routing);
         return connections.emplace(routing, std::move(connection)).first->second;
@@ -254,25 +282,34 @@ struct Router::Sockets {
     /// of them are cut. Whoever is honest among them connects again by itself and has lost nothing.
     void cut_connections(const std::string& key) {
         read_monitor();
-        const bool silent = keys.take_silent(key);
+        const bool silent_too = keys.take_silent(key);
         for (const auto& [descriptor, peer] : open_descriptors) {
             const auto speaks = by_descriptor.find(descriptor);
-            const bool its = speaks == by_descriptor.end() ? silent : connections.at(speaks->second).key == key;
-            if (its) cut(descriptor, peer);
+            const bool its = speaks == by_descriptor.end() ? silent_too : connections.at(speaks->second).key == key;
+            if (its && cut_descriptor(descriptor, peer)) ++figures.cut;
         }
     }
 
-    /// Ends what goes over a descriptor that belongs to libzmq. It may have been closed a moment ago and be somebody
-    /// else's by now: only a socket with the same other end is touched.
-    void cut(int descriptor, const std::string& peer) {
-        if (peer.empty() || other_end(descriptor) != peer) return;
-        if (::shutdown(descriptor, SHUT_RDWR) == 0) ++figures.cut;
+    /// False: it does not read what it is sent, and nothing more is kept for it. What has not arrived is counted here,
+    /// because libzmq counts messages and not bytes; libzmq's own heartbeats count as arrived, so the sum is set right
+    /// whenever everything has.
+    bool reads(Connection& connection, std::uint64_t bytes) {
+        connection.given += bytes;
+        if (connection.given - connection.acknowledged < kLookBytes) return true;
+        connection.acknowledged = std::max(connection.acknowledged, acknowledged_bytes(connection.descriptor));
+        connection.given = std::max(connection.given, connection.acknowledged);
+        if (connection.given - connection.acknowledged < options.most_unread_bytes) return true;
+        const auto open = open_descriptors.find(connection.descriptor);
+        if (open != open_descriptors.end() && cut_descriptor(open->first, open->second)) ++figures.cut_unread;
+        return false;
     }
 
     // ---- what is said to peers
 
     void send_to(const std::string& routing, const Message& message) {
         const Bytes bytes = encode({incarnation, ++sequence, message});
+        const auto connection = connections.find(routing);
+        if (connection != connections.end() && !reads(connection->second, bytes.size() + kFrameBytes)) return;
         const bool addressed = router.send(zmq::buffer(routing), zmq::send_flags::sndmore | zmq::send_flags::dontwait).has_value();
         if (addressed) static_cast<void>(router.send(zmq::buffer(bytes), zmq::send_flags::dontwait));
         ++figures.messages_out;
@@ -294,6 +331,8 @@ struct Router::Sockets {
     std::unordered_map<std::string, Connection> connections;  ///< by routing id
     std::unordered_map<int, std::string> by_descriptor;
     std::unordered_map<int, std::string> open_descriptors;    ///< and the other end of each
+    std::unordered_map<std::string, std::deque<int>> silent;  ///< those that have not said a word, by machine, oldest first
+    std::size_t silent_count = 0;
     std::unordered_map<NodeId, std::string> nodes;            ///< newest connection
     std::unordered_map<ClientId, std::string> clients;
 };
@@ -332,8 +371,8 @@ void Router::wait(std::chrono::milliseconds limit, std::span<const int> others) 
 }
 
 std::optional<PeerEvent> Router::take() {
-    while (sockets_->events.empty()) {
-        if (!sockets_->receive()) return std::nullopt;
+    for (int fruitless = 0; sockets_->events.empty(); ++fruitless) {
+        if (fruitless == kFruitless || !sockets_->receive()) return std::nullopt;
     }
     PeerEvent event = std::move(sockets_->events.front());
     sockets_->events.pop_front();

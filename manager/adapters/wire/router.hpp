@@ -23,8 +23,10 @@ struct RouterOptions {
     std::string listen;            ///< "tcp://127.0.0.1:7400"; port 0: any free one
     CurveKeys keys;
     std::size_t most_connections = 8192;
+    std::size_t most_silent = 512;   ///< connections that have not said a word yet, in handshake or behind it
+    std::uint64_t most_unread_bytes = 16u << 20;  ///< under way to one peer; one that leaves more unread is cut off
     std::chrono::milliseconds twin_patience{1500};  ///< whoever spoke so lately under a node's key is alive: nobody replaces it
-    int high_water_messages = 4000;  ///< per peer and direction; beyond it messages to that peer are dropped
+    int high_water_messages = 4000;  ///< to one peer; beyond it messages to that peer are dropped
 };
 
 class Router : public PeersPort {
