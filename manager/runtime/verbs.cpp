@@ -9,6 +9,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "manager/runtime/host_uri.hpp"
 #include "protocol/limits.hpp"
 
 namespace understudy::manager {
@@ -167,6 +168,9 @@ Wish read_define_host(Arguments& arguments, const State&) {
     host.memory_mib = static_cast<std::uint32_t>(arguments.number("memory_mib", 64, 1u << 30));
     if (arguments.has("disk_mib")) host.disk_mib = arguments.number("disk_mib", 0, 1ull << 40);
     host.address = arguments.optional_text("address");
+    // Before anybody is asked: asking opens it.
+    if (const std::string why = refusal_of_uri(host.uri); !why.empty()) arguments.complain("uri=" + host.uri + " " + why);
+    if (!host.address.empty() && !is_machine_address(host.address)) arguments.complain("address must be the name or number of a machine");
     host.labels = read_list(arguments, "labels");
     return DefineHost{host};
 }

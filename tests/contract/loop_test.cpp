@@ -16,6 +16,7 @@
 #include "manager/adapters/hypervisor/memory_hypervisor.hpp"
 #include "manager/adapters/store/memory_store.hpp"
 #include "manager/adapters/store/store_worker.hpp"
+#include "manager/runtime/host_uri.hpp"
 #include "manager/runtime/loop.hpp"
 
 using namespace understudy;
@@ -435,7 +436,7 @@ TEST_CASE("loop: a host is defined from the console only when somebody answers t
     Manager manager;
     MemoryHypervisor& other = manager.second;
     manager.workers.set_opener([&](const HostRecord& host) -> Result<Hypervisor*> {
-        if (host.uri == "memory:///nobody") return failure(ErrorCode::unavailable, "no route to host");
+        if (host.uri == "test:///nobody") return failure(ErrorCode::unavailable, "no route to host");
         return &other;
     });
     manager.start();
@@ -443,13 +444,13 @@ TEST_CASE("loop: a host is defined from the console only when somebody answers t
     const auto define = [&](const std::string& name, const std::string& uri) {
         return manager.ask("define-host", {"name=" + name, "uri=" + uri, size[0], size[1], "reason=more room"});
     };
-    CHECK_THAT(define("beta", "memory:///nobody").text, Catch::Contains("nobody answers at memory:///nobody") && Catch::Contains("no route to host"));
+    CHECK_THAT(define("beta", "test:///nobody").text, Catch::Contains("nobody answers at test:///nobody") && Catch::Contains("no route to host"));
     other.fail_with("connection refused");
-    CHECK_THAT(define("beta", "memory:///beta").text, Catch::Contains("connection refused"));
+    CHECK_THAT(define("beta", "test:///beta").text, Catch::Contains("connection refused"));
     CHECK(manager.loop->core().state().hosts.rows().size() == 1);
     other.fail_with("");
-    CHECK(define("beta", "memory:///beta").code == 0);
-    CHECK(define("alpha", "memory:///other").code == static_cast<std::uint32_t>(ErrorCode::refused));
+    CHECK(define("beta", "test:///beta").code == 0);
+    CHECK(define("alpha", "test:///other").code == static_cast<std::uint32_t>(ErrorCode::refused));
     CHECK(manager.loop->core().state().hosts.rows().size() == 2);
     REQUIRE(manager.turn_until([&] {
         const auto& state = manager.loop->core().state();
@@ -461,4 +462,35 @@ TEST_CASE("loop: a host is defined from the console only when somebody answers t
     CHECK(manager.ask("pool", {"flavour=wide", "max_idle=2", "min_idle=3"}).code == static_cast<std::uint32_t>(ErrorCode::invalid));
     CHECK(manager.ask("remove-pool", {"flavour=wide", "reason=not used"}).code == 0);
     CHECK(manager.ask("remove-host", {"name=beta", "reason=not used"}).code == 0);
+}
+
+TEST_CASE("loop: what a host's URI would run, read or send on the manager's machine is refused before anybody looks at it") {
+    Manager manager;
+    bool opened = false;
+    manager.workers.set_opener([&](const HostRecord&) -> Result<Hypervisor*> {
+        opened = true;
+        return &manager.second;
+    });
+    manager.start();
+    const auto define = [&](const std::string& uri, const std::string& address = "192.0.2.1") {
+        return manager.ask("define-host", {"name=beta", "uri=" + uri, "vcpus=4", "memory_mib=4096", "address=" + address, "reason=x"});
+    };
+    for (const char* uri : {"qemu+ext:///system?command=/tmp/evil", "qemu+ssh://alpha/system?command=/tmp/evil", "qemu+ssh://alpha/system?netcat=/tmp/evil",
+                            "qemu+ssh://-oProxyCommand=evil/system", "qemu+ssh://-oProxyCommand=evil@alpha/system", "qemu+ssh://alpha:22;evil/system",
+                            "qemu+ssh://alpha$(evil)/system", "qemu+unix:///system?socket=/tmp/evil", "qemu:///embed?root=/etc", "qemu+libssh2://alpha/system?keyfile=/root/.ssh/id",
+                            "esx://alpha/", "file:///etc/passwd", "QEMU+EXT:///system", "qemu+ssh://[-oProxy]/system", "qemu+ssh://alpha/system#x", "qemu+ssh://alpha/sys`evil`tem",
+                            "qemu", "://", ""}) {
+        INFO(uri);
+        CHECK(define(uri).code == static_cast<std::uint32_t>(ErrorCode::invalid));
+    }
+    CHECK(define("test:///default", "-oevil").code == static_cast<std::uint32_t>(ErrorCode::invalid));
+    CHECK(define("test:///default", "192.0.2.1;evil").code == static_cast<std::uint32_t>(ErrorCode::invalid));
+    CHECK_FALSE(opened);
+    CHECK(manager.audit.entries.empty());
+    for (const char* uri : {"qemu:///system", "qemu+ssh://root@alpha.example:2222/system", "qemu+tls://[2001:db8::1]:16514/system", "test:///default"}) {
+        INFO(uri);
+        CHECK(refusal_of_uri(uri).empty());
+    }
+    CHECK(define("test:///default", "2001:db8::1").code == 0);
+    CHECK(opened);
 }
