@@ -240,12 +240,16 @@ TEST_CASE("attack: no key, keys that nobody entered and a revoked key knock as o
                 socket.set(zmq::sockopt::plain_password, "admin");
             }));
         }
-        while (!stop) {
-            for (const auto& client : clients) client->say(AdminRequest{1, "kill", {"node=1", "reason=evil"}});
+        // libzmq's own client gives up when it is refused; somebody who means it begins anew.
+        for (std::size_t at = 0; !stop; ++at) {
+            auto& client = clients[at % clients.size()];
+            if (at % 4 == 1) client = std::make_unique<Client>(&unknown);
+            if (at % 4 == 2) client = std::make_unique<Client>(&site().revoked());
+            client->say(AdminRequest{1, "kill", {"node=1", "reason=evil"}});
             pause_for(5ms);
         }
     });
-    CHECK(refused("denied") >= denied + 8);  // each of the eight with a key; without CURVE nobody is even asked for one
+    CHECK(refused("denied") > denied + 100);
     CHECK(site().log().find("evil") == std::string::npos);
 }
 

@@ -98,7 +98,7 @@ HonestSite::~HonestSite() {
 void HonestSite::write_configuration(bool with_revoked) {
     std::string text = "[manager]\nstate_dir = \"" + folder_ + "\"\nlisten = \"tcp://127.0.0.1:0\"\n[instances]\nimage_dir = \"" + folder_ +
                        "/images\"\nagent_image = \"" + folder_ + "/agent.img\"\nroot = \"" + folder_ +
-                       "/q\"\n[timing]\nheartbeat_ms = 250\nsilence_ms = 1500\nlease_ms = 4000\nsuspect_grace_ms = 200\n"
+                       "/q\"\n[timing]\nheartbeat_ms = 250\nsilence_ms = 1500\nlease_ms = 4000\nsuspect_grace_ms = 80\n"
                        "[[pool]]\nflavour = \"small\"\nmin_idle = 0\nmax_idle = 1\nmax_total = 1\n[[profile]]\nname = \"office\"\nflavour = \"small\"\n"
                        "separation = \"host\"\n[[profile.application]]\nname = \"xterm\"\ncommand = [\"xterm\"]\n[[terminal]]\nname = \"desk\"\nprofile = \"office\"\n"
                        "[[terminal]]\nname = \"kiosk\"\nprofile = \"office\"\n";
