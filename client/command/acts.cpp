@@ -108,12 +108,50 @@ void add_failover(CLI::App& app, Common& common) {
     act.one_of(session, "session", terminal, "terminal");
 }
 
-void add_pool(CLI::App& app, Common& common) {
+/// What may change while a pool is in use.
+void add_limits(Act& act) {
+    act.number("--min-idle", "min_idle", "kept ready at all times");
+    act.number("--max-idle", "max_idle", "returned instances above this are destroyed");
+    act.number("--max-total", "max_total", "never more than this");
+    act.number("--min-paused", "min_paused", "kept standing still at all times: they continue within moments");
+    act.number("--max-paused", "max_paused", "never more standing still than this");
+    act.option("--follow-demand", "follow_demand", "on or off: keep as many ready as are asked for while one is made")->check(CLI::IsMember({"on", "off"}));
+    act.option("--policy", "policy", "spread over hosts, or pack them one after the other")->check(CLI::IsMember({"spread", "pack"}));
+}
+
+void add_pools(CLI::App& app, Common& common) {
     Act pool(app, common, "pool", "change how many instances of a flavour are kept");
     pool.option("flavour", "flavour", "the flavour's name, as in: understudy pools")->required()->type_name("FLAVOUR");
-    pool.number("--min-idle", "min_idle", "kept ready at all times");
-    pool.number("--max-idle", "max_idle", "returned instances above this are destroyed");
-    pool.number("--max-total", "max_total", "never more than this");
+    add_limits(pool);
+
+    Act define(app, common, "define-pool", "keep instances of a new flavour");
+    define.option("flavour", "flavour", "the flavour's name, for profiles to refer to")->required()->type_name("NAME");
+    define.option("--image", "image", "guest image they are made from; base without this option")->type_name("IMAGE");
+    define.number("--vcpus", "vcpus", "virtual CPUs of each");
+    define.number("--memory-mib", "memory_mib", "memory of each, in MiB");
+    define.number("--disk-mib", "disk_mib", "disk that each may fill, in MiB; 0: not limited");
+    define.number("--slots", "slots", "how many applications or desktops share one");
+    define.option("--environment", "environment", "deployed on each before anybody asks")->type_name("ENVIRONMENT");
+    define.option("--labels", "labels", "only on hosts that have all of these")->type_name("A,B");
+    add_limits(define);
+
+    Act remove(app, common, "remove-pool", "destroy a pool's instances and forget it; refused while a profile needs it");
+    remove.option("flavour", "flavour", "the flavour's name, as in: understudy pools")->required()->type_name("FLAVOUR");
+}
+
+void add_hosts(CLI::App& app, Common& common) {
+    Act define(app, common, "define-host", "make instances on a new host, too");
+    define.option("name", "name", "the host's name")->required()->type_name("NAME");
+    define.option("--uri", "uri", "of its hypervisor, as libvirt has it: for example qemu+tls://beta/system")->required()->type_name("URI");
+    define.number("--vcpus", "vcpus", "virtual CPUs that instances may take there together")->required();
+    define.number("--memory-mib", "memory_mib", "memory that instances may take there together, in MiB")->required();
+    define.number("--disk-mib", "disk_mib", "disk that instances may take there together, in MiB; 0: not counted");
+    define.option("--domain", "domain", "failure domain: what fails together with it, for example a rack")->type_name("DOMAIN");
+    define.option("--labels", "labels", "what it offers, for pools to ask for")->type_name("A,B");
+    define.option("--address", "address", "where its instances are reached; found out without this option")->type_name("ADDRESS");
+
+    Act remove(app, common, "remove-host", "forget a host; refused while machines are there");
+    remove.option("name", "name", "the host's name")->required()->type_name("HOST");
 }
 
 void add_terminals(CLI::App& app, Common& common) {
@@ -159,7 +197,8 @@ void add_acts(CLI::App& app, Common& common) {
     Act fence(app, common, "fence", "switch a host off with its fence agent; what lives there goes on with that proof");
     fence.option("host", "host", "the host's name")->required()->type_name("HOST");
 
-    add_pool(app, common);
+    add_hosts(app, common);
+    add_pools(app, common);
     add_terminals(app, common);
 
     Act gate(app, common, "override-gate", "let held fail-overs go on although many nodes failed at once");

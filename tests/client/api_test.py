@@ -330,6 +330,54 @@ class Fencing(unittest.TestCase):
         self.assertEqual(site.run("maintenance", "cellar", "off", "--reason", "it is back").returncode, 0)
 
 
+class Definitions(unittest.TestCase):
+    """Hosts and pools from the command line."""
+
+    def setUp(self):
+        node = site.home / "attic.xml"  # a hypervisor of its own, by libvirt's test driver
+        node.write_text("<node/>", encoding="utf-8")
+        self.host = ("define-host", "attic", "--uri", f"test://{node}", "--vcpus", 2, "--memory-mib", 2048)
+
+    def refused(self, code, words, *command):
+        ran = site.run(*command)
+        self.assertEqual(ran.returncode, code, ran.stdout + ran.stderr)
+        self.assertIn(words, " ".join((ran.stdout + ran.stderr).split()))
+
+    def test_a_host_is_defined_used_for_pools_and_removed(self):
+        self.assertEqual(site.run(*self.host, "--dry-run").returncode, 0)
+        self.assertNotIn("attic", site.run("names", "hosts").stdout, "a rehearsal changes nothing")
+        self.refused(2, "--reason", *self.host)
+        made = site.run(*self.host, "--domain", "roof", "--labels", "fast,quiet", "--disk-mib", 9000, "--reason", "more room")
+        self.assertEqual((made.returncode, made.stdout), (0, "host attic is defined\n"), made.stderr)
+        host = site.host("attic")
+        self.assertEqual((host["domain"], host["vcpus"], host["memory_mib"]), ("roof", 2, 2048))
+        self.refused(6, "there is a host attic already", *self.host, "--reason", "again")
+        self.refused(7, "nobody answers at", "define-host", "shed", "--uri", "qemu+unix:///system?socket=/nowhere/sock", "--vcpus", 1, "--memory-mib", 512, "--reason", "x")
+        self.refused(4, "is not a URI", "define-host", "shed", "--uri", "nonsense", "--vcpus", 1, "--memory-mib", 512, "--reason", "x")
+        pool = ("define-pool", "swift", "--labels", "fast", "--min-idle", 0, "--max-idle", 1, "--max-total", 2, "--reason", "x")
+        self.assertEqual(site.run(*pool).returncode, 0)
+        self.assertEqual(site.run("remove-pool", "swift", "--reason", "x").returncode, 0)
+        self.assertEqual(site.run("remove-host", "attic", "--reason", "not needed").stdout, "host attic is removed\n")
+        self.refused(5, "there is no host named 'attic'", "remove-host", "attic", "--reason", "x")
+
+    def test_a_pool_is_defined_changed_and_removed(self):
+        define = ("define-pool", "wide", "--vcpus", 2, "--memory-mib", 1024, "--slots", 2, "--min-idle", 0, "--policy", "pack")
+        self.assertEqual(site.run(*define, "--dry-run").returncode, 0)
+        self.assertNotIn("wide", site.run("names", "pools").stdout)
+        self.assertEqual(site.run(*define, "--reason", "wide work").stdout, "pool wide is defined\n")
+        self.refused(4, "there is a pool of flavour \"wide\" already", *define, "--reason", "again")
+        changed = site.run("pool", "wide", "--max-idle", 3, "--max-paused", 1, "--follow-demand", "on", "--reason", "more of them")
+        self.assertEqual(changed.returncode, 0, changed.stderr)
+        pool = next(one for one in json.loads(site.run("pools", "--json").stdout) if one["flavour"] == "wide")
+        self.assertEqual([pool[key] for key in ("vcpus", "memory_mib", "slots", "policy", "max_idle", "max_paused", "follow_demand")], [2, 1024, 2, "pack", 3, 1, True])
+        self.refused(4, "min_idle is above max_idle", "pool", "wide", "--min-idle", 9, "--reason", "x")
+        self.refused(4, "no host is large enough", "define-pool", "huge", "--vcpus", 200, "--reason", "x")
+        self.refused(5, "there is no image 'nowhere'", "define-pool", "odd", "--image", "nowhere", "--reason", "x")
+        self.refused(2, "spread", "define-pool", "odd", "--policy", "scatter", "--reason", "x")
+        self.refused(6, "is used by profile office", "remove-pool", "small", "--reason", "x")
+        self.assertEqual(site.run("remove-pool", "wide", "--reason", "done").stdout, "pool wide is removed\n")
+
+
 class BadInput(unittest.TestCase):
     def test_every_verb_of_the_document_is_one_of_the_manager(self):
         for verb in DESCRIPTION["paths"]["/api/v1/act"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["verb"]["enum"]:
@@ -455,7 +503,7 @@ try understudy completion z"""
         done = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
-        for verb in ("status", "what-if", "failover", "drain", "fence", "message", "notify", "completion", "watch"):
+        for verb in ("status", "what-if", "failover", "drain", "fence", "define-host", "remove-pool", "message", "notify", "completion", "watch"):
             self.assertIn(verb, plain)
         self.assertIn("outcome unknown", " ".join(plain.split()))
 
