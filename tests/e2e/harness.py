@@ -218,7 +218,8 @@ def toml_table(head, values):
 
 
 class Cluster:
-    """Settings may be given as keyword arguments; see the defaults below."""
+    """Settings may be given as keyword arguments; see the defaults below. A host is a name, or a table of what the
+    configuration may say of it; `address` is where the manager listens, as machines of other hosts reach it."""
 
     def __init__(self, name, **settings):
         self.name = name
@@ -228,6 +229,7 @@ class Cluster:
             "presentation_backups": 1, "execution_backups": 1, "hosts": ("here",), "separation": "instance",
             "applications": DEMO_APPLICATIONS, "terminals": ("demo",), "timing": {}, "image": None,
             "door_ports": 60, "state_dir": None, "width": 1280, "height": 800, "acceleration": "tcg",
+            "address": "127.0.0.1",
         }
         unknown = set(settings) - set(self.settings)
         assert not unknown, unknown
@@ -241,6 +243,7 @@ class Cluster:
         self.config = self.dir / "understudyd.toml"
         self.manager_log = self.results / "understudyd.log"
         self.port = free_ports(self.settings["door_ports"] + 2)
+        self.endpoint = f"tcp://{self.settings['address']}:{self.port}"
         self.manager = None
         self.gateway = None
         self.probes = []
@@ -272,7 +275,7 @@ class Cluster:
 
     def write_client(self, who):
         manager_key = self.public_half(self.state / "manager.keys")
-        text = toml_table("", {"manager": f"tcp://127.0.0.1:{self.port}", "manager_key": manager_key,
+        text = toml_table("", {"manager": self.endpoint, "manager_key": manager_key,
                                "key_file": str(self.dir / f"{who}.key")})
         if who == "gateway":
             text += toml_table("[gateway]", {"address": "127.0.0.1", "port": self.port + 1,
@@ -282,17 +285,18 @@ class Cluster:
     def configuration(self):
         s = self.settings
         parts = [
-            toml_table("[manager]", {"listen": f"tcp://127.0.0.1:{self.port}", "state_dir": str(self.state),
+            toml_table("[manager]", {"listen": self.endpoint, "state_dir": str(self.state),
                                      "log_level": "debug"}),
             toml_table("[instances]", {"image_dir": str(s["image"] or image_dir()),
                                        "agent_image": str(self.dir / "programs.img"), "root": str(self.root),
                                        "door_ports": [self.port + 2, self.port + 1 + s["door_ports"]],
-                                       "acceleration": s["acceleration"]}),
+                                       "acceleration": s["acceleration"],
+                                       **({} if s["address"] == "127.0.0.1" else {"guest_manager": self.endpoint})}),
         ]
         if s["timing"]:
             parts.append(toml_table("[timing]", s["timing"]))
         for host in s["hosts"]:
-            parts.append(toml_table("[[host]]", {"name": host, "vcpus": 32, "memory_mib": 16384}))
+            parts.append(toml_table("[[host]]", {"vcpus": 32, "memory_mib": 16384, **(host if isinstance(host, dict) else {"name": host})}))
         parts.append(toml_table("[[pool]]", {"flavour": "small", **{k: s[k] for k in (
             "vcpus", "memory_mib", "slots", "min_idle", "max_idle", "max_total", "min_paused", "max_paused")}}))
         parts += [toml_table("[[environment]]", {"name": name, "file": str(file)}) for name, file in s["environments"].items()]

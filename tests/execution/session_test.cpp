@@ -146,6 +146,15 @@ TEST_CASE("session: it runs behind its screen's socket and its end is reported w
     }
 }
 
+TEST_CASE("session: when its application starts, somebody is there who shows windows", "[root]") {
+    if (!can_run()) return;
+    Node node;
+    // A window that is asked for while the window manager is starting may never be seen.
+    node.sessions->perform(node.assign(Duty::primary, {"sh", "-c", "xprop -root _NET_SUPPORTING_WM_CHECK | grep 'window id' && read x < /dev/ptmx"}));
+    REQUIRE(node.reaches(Phase::running));
+    CHECK_FALSE(run_until(node.loop, [&] { return node.reports.back().phase != Phase::running; }, 2'000));
+}
+
 TEST_CASE("session: an application that is not there is a failure that names it", "[root]") {
     if (!can_run()) return;
     Node node;

@@ -22,6 +22,9 @@ namespace {
 constexpr std::size_t kLogBytes = 64 * 1024;   // what a chatty application may leave behind
 constexpr int kWindowManagerStarts = 20;
 constexpr int kScreenPatienceMs = 60000;
+constexpr const char* kManagerSettings = "/.understudy/openbox.xml";
+constexpr int kManagerPatienceMs = 10000;     // then the application is seen without a frame, which is better than not at all
+constexpr const char* kManagerWord = "/run/understudy/managed";
 
 std::string runtime_folder(const Options& options) { return "/run/user/" + std::to_string(options.user); }
 
@@ -138,7 +141,21 @@ bool Keeper::start_screen() {
 
 void Keeper::start_window_manager() {
     if (++window_manager_starts_ > kWindowManagerStarts) return;
-    window_manager_ = start({"openbox", "--sm-disable", "--config-file", "/.understudy/openbox.xml"}, -1, -1);
+    window_manager_ = start({"openbox", "--sm-disable", "--config-file", kManagerSettings}, -1, -1);
+}
+
+// What asks to be shown while the window manager is just starting may be forgotten by it, and is never seen. It says
+// when it is ready.
+void Keeper::start_managing() {
+    ::unlink(kManagerWord);
+    const bool made = ::mkfifo(kManagerWord, 0600) == 0 && ::chown(kManagerWord, options_.user, options_.group) == 0;
+    const int word = made ? ::open(kManagerWord, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+    ++window_manager_starts_;
+    window_manager_ = start({"openbox", "--sm-disable", "--config-file", kManagerSettings, "--startup", std::string("sh -c 'echo >") + kManagerWord + "'"}, -1, -1);
+    pollfd watched[2] = {{word, POLLIN, 0}, {signals_, POLLIN, 0}};  // or somebody ended: that is seen to later
+    if (word >= 0) ::poll(watched, 2, kManagerPatienceMs);
+    ::close(word);
+    ::unlink(kManagerWord);
 }
 
 void Keeper::start_message_bus() {
@@ -204,7 +221,7 @@ End Keeper::run() {
     }
     if (!start_screen()) return could_not("the X server of the session did not come up");
     say("screen");
-    start_window_manager();
+    start_managing();
     application_ = start(options_.command, -1, -1);
     if (application_ < 0) return could_not(std::string("the application could not be started: ") + std::strerror(errno));
     say("running");

@@ -30,6 +30,7 @@ class Keeper {
     [[nodiscard]] bool open_own_descriptors();
     [[nodiscard]] pid_t start(const std::vector<std::string>& command, int keep_from, int keep_as);
     [[nodiscard]] bool start_screen();
+    void start_managing();
     void start_window_manager();
     void start_message_bus();
     void say(const std::string& status);
