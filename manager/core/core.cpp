@@ -25,6 +25,7 @@ void fire(State& state, const TimerKey& key) {
         case TimerKind::sweep: sweep_wanting(state); break;
         case TimerKind::host: on_host_timer(state, HostId(key.subject)); break;
         case TimerKind::gate: on_gate_timer(state); break;
+        case TimerKind::fence: on_fence_timer(state, HostId(key.subject)); break;
         case TimerKind::rebuild:  // looked at in every step
         case TimerKind::tick: break;  // it is enough that it came: lateness was measured
     }
@@ -146,7 +147,7 @@ Step Core::start(Moment now) {
     const Duration lease = lease_with_margin(state);
     for (const auto& [id, node] : state.nodes.rows()) {
         NodeLive& live = state.live[id];
-        live.heard = state.fair();
+        live.heard = live.sign = state.fair();
         live.lease_until = now.at + lease;
         live.state_since = now.at;
         if (node.proof != Proof::none) live.health = Health::down;
@@ -173,6 +174,7 @@ Step Core::start(Moment now) {
     }
     for (const auto& [id, host] : state.hosts.rows()) on_host_timer(state, id);
     resume_operations(state);
+    resume_fencing(state);
     for (const auto& [id, node] : state.nodes.rows()) arm_node(state, id);
     return finish(state, true);
 }

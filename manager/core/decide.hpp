@@ -97,9 +97,15 @@ void on_witness_report(State& state, NodeId from, const WitnessReport& report);
 // ---------------------------------------------------------------- fencing.cpp: switching hosts off
 /// Where a fence agent is configured and nobody on the host is alive, as far as is known: switches it off.
 void consider_fencing(State& state, HostId id);
-/// Switches it off because somebody wants it. Precondition: it has a fence agent.
+/// Switches it off because somebody wants it: recorded, so a restart does not forget it. Precondition: it has a fence agent.
 void fence_by_hand(State& state, HostId id, const std::string& reason);
+/// What was wanted before the manager restarted is asked for again.
+void resume_fencing(State& state);
 [[nodiscard]] bool on_fence_done(State& state, const OperationDone& event);
+/// The agent has said "off" a while ago: is it to be believed by now?
+void on_fence_timer(State& state, HostId id);
+/// Somebody on it was heard, or its hypervisor answered a question of `asked` or later: it is not off any more.
+void shows_life(State& state, HostId id, TimePoint asked);
 
 /// The longest a lease granted now can last on a clock that runs slow.
 [[nodiscard]] Duration lease_with_margin(const State& state);

@@ -101,6 +101,7 @@ Result<std::string> define_host(State& state, HostRecord host, Author author) {
         host.id = record.id;
         host.maintenance = record.maintenance;
         host.adopts = record.adopts;
+        host.power = record.power;
         if (record == host) return "host " + host.name + " is as defined";
         if (author == Author::person) {
             return failure(ErrorCode::refused, "there is a host " + host.name + " already, at " + record.uri + "; remove it first, or choose another name");

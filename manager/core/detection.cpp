@@ -72,7 +72,7 @@ void on_hello(State& state, NodeId id, const Hello& hello) {
         refuse(state, id, 0, unconfirmed ? "its creation is not confirmed yet; try again in a moment" : "this node is not in use: " + node.reason);
         return;
     }
-    if (state.host_live[node.host].fence_by_hand) {
+    if (state.hosts.at(node.host).power == Power::going_off) {
         refuse(state, id, 0, "its host is being switched off");
         return;
     }
@@ -111,7 +111,6 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
     live.gap_spread = state.settings.heartbeat / 4;
     forget_trouble(state, id, live);
     const NodeRecord& node = state.nodes.at(id);
-    state.host_live[node.host].off = false;
     if (node.state == NodeState::booting && !node.adopted) {  // now it is proven that machines can be made there
         made_one(state, id);
     }
@@ -171,7 +170,8 @@ void give_up(State& state, NodeId id, NodeLive& live) {
         return;
     }
     consider_fencing(state, node.host);
-    note(state, Note::Weight::notice, {}, describe(state, id) + " is " + reason + "; waiting for proof");
+    const bool proven = state.nodes.at(id).proof != Proof::none;  // its host is off
+    note(state, Note::Weight::notice, {}, describe(state, id) + " is " + reason + (proven ? "" : "; waiting for proof"));
     refresh_node(state, id);
     queue_users(state, id);
 }
@@ -260,11 +260,13 @@ void on_node_said(State& state, const NodeSaid& event) {
         refuse(state, event.from, registration_of(event.message), "the manager does not know this node");
         return;
     }
+    NodeLive& live = state.live[event.from];
+    live.sign = state.fair();
+    if (live.registration == 0) shows_life(state, node->host, state.now);
     if (const auto* hello = std::get_if<Hello>(&event.message)) {
         on_hello(state, event.from, *hello);
         return;
     }
-    NodeLive& live = state.live[event.from];
     const std::uint64_t registration = registration_of(event.message);
     if (!may_register(*node)) {
         ++state.oddities.stale_registration;

@@ -1,5 +1,7 @@
 // Switching a host off that cannot be asked any more: the last resort before waiting for leases, and the only
-// proof for machines that nobody can destroy. A host is never switched off while somebody on it is alive.
+// proof for machines that nobody can destroy. A host is never switched off for its silence while somebody on it is
+// alive. Whoever wanted it off, its agent's word counts only once nobody there has been heard for `silence`: an agent
+// may have switched another machine off, or nothing. From then on the host is on record as off, until it shows life.
 #include "manager/core/decide.hpp"
 
 namespace understudy::manager {
@@ -30,10 +32,71 @@ void begin(State& state, HostId id, std::string text) {
     if (live.fence) state.fences.erase(live.fence);
     live.fence = take_operation(state);
     live.fence_since = state.now;
+    live.said_off = kNever;
     live.fence_error.clear();
     state.fences[live.fence] = id;
     note(state, Note::Weight::notice, {}, std::move(text));
     act_durable(state, FenceHost{live.fence, id});
+}
+
+void set_power(State& state, HostId id, Power power) {
+    if (state.hosts.at(id).power != power) state.hosts.edit(id).power = power;
+}
+
+/// Whom on this host somebody has heard of last; nobody where nobody lives there.
+NodeId last_heard(const State& state, HostId id) {
+    NodeId last;
+    for (const NodeId node : state.host_live.at(id).nodes) {
+        if (!last || state.live.at(node).sign > state.live.at(last).sign) last = node;
+    }
+    return last;
+}
+
+void failed(State& state, HostId id, std::string why) {
+    UNDERSTUDY_MARK("fencing.failed");
+    HostLive& live = state.host_live[id];
+    live.fence = {};
+    live.said_off = kNever;
+    const std::uint32_t doublings = std::min(live.fence_failures++, kRetryDoublings);
+    live.fence_retry_at = state.now + state.settings.operation_retry * (1 << doublings);
+    live.fence_error = why;
+    set_power(state, id, Power::on);  // whoever was cut off for it may come back
+    note(state, Note::Weight::alarm, {}, "fencing failed: " + why + "; tried again while proof is owed, and leases are waited for");
+    for (const NodeId node : live.nodes) arm_node(state, node);
+}
+
+void confirmed(State& state, HostId id) {
+    UNDERSTUDY_MARK("fencing.confirmed");
+    HostLive& live = state.host_live[id];
+    live.fence = {};
+    live.said_off = kNever;
+    live.fence_failures = 0;
+    live.off_at = state.now;
+    set_power(state, id, Power::off);
+    state.pools_dirty = true;
+    note(state, Note::Weight::notice, {}, "host " + state.hosts.at(id).name + " is off: its fence agent confirmed it, and nobody on it is heard");
+    const std::set<NodeId> nodes = live.nodes;
+    for (const NodeId node : nodes) prove_down(state, node, Proof::host_fenced, "its host was switched off, confirmed", state.now);
+}
+
+/// Its agent has said "off". One sign may have been under way; whoever is still heard `silence` later is alive.
+void weigh_word(State& state, HostId id) {
+    HostLive& live = state.host_live[id];
+    const NodeId node = last_heard(state, id);
+    const bool believed = !node || UNDERSTUDY_PLANTED("fence_agent_believed");
+    const TimePoint sign = believed ? TimePoint{} : state.live.at(node).sign;
+    const TimePoint silent_at = sign + state.settings.silence;
+    if (!believed && sign > live.said_off + state.settings.silence) {
+        UNDERSTUDY_MARK("fencing.not_believed");
+        ++state.oddities.fence_disbelieved;
+        failed(state, id, "the fence agent says that host " + state.hosts.at(id).name + " is off, and " + describe(state, node) + " on it was heard " +
+                              std::to_string(to_ms(sign - live.said_off)) + " ms later: it is not believed");
+    } else if (believed || state.fair() >= silent_at) {
+        confirmed(state, id);
+    } else {
+        UNDERSTUDY_MARK("fencing.waits_for_silence");
+        state.timers.arm({TimerKind::fence, id.value}, silent_at + state.stalled);
+    }
 }
 
 }  // namespace
@@ -42,6 +105,14 @@ void consider_fencing(State& state, HostId id) {
     const HostRecord* host = state.hosts.find(id);
     if (host == nullptr || !host->can_fence) return;
     HostLive& live = state.host_live[id];
+    if (host->power == Power::off) {  // nobody there has been heard since
+        UNDERSTUDY_MARK("fencing.off_already");
+        const std::set<NodeId> nodes = live.nodes;
+        for (const NodeId node : nodes) {
+            if (proof_is_owed(state, node)) prove_down(state, node, Proof::host_fenced, "its host is switched off, and nobody on it was heard since", state.now);
+        }
+        return;
+    }
     if (live.fence && state.now < live.fence_since + state.settings.operation_patience) return;
     if (state.now < live.fence_retry_at) return;
     const auto is = [&](auto what) { return std::any_of(live.nodes.begin(), live.nodes.end(), [&](NodeId node) { return what(state, node); }); };
@@ -74,8 +145,17 @@ void fence_by_hand(State& state, HostId id, const std::string& reason) {
         queue_users(state, node);
         arm_node(state, node);
     }
-    state.host_live[id].fence_by_hand = true;
+    if (!UNDERSTUDY_PLANTED("wish_to_switch_off_forgotten")) set_power(state, id, Power::going_off);
     begin(state, id, "host " + state.hosts.at(id).name + " is switched off by an administrator" + (reason.empty() ? "" : ": " + reason));
+}
+
+void resume_fencing(State& state) {
+    std::vector<HostId> wanted;
+    for (const auto& [id, host] : state.hosts.rows()) {
+        if (host.power == Power::going_off) wanted.push_back(id);
+    }
+    if (!wanted.empty()) UNDERSTUDY_MARK("fencing.resumed");
+    for (const HostId id : wanted) fence_by_hand(state, id, "asked for before the manager restarted");
 }
 
 bool on_fence_done(State& state, const OperationDone& event) {
@@ -83,34 +163,27 @@ bool on_fence_done(State& state, const OperationDone& event) {
     if (fence == state.fences.end()) return false;
     const HostId id = fence->second;
     state.fences.erase(fence);
-    HostLive& live = state.host_live[id];
-    live.fence = {};
-    live.fence_by_hand = false;
-    const std::set<NodeId> nodes = live.nodes;
-    // Whoever is heard there shows that something else was switched off, or nothing.
-    const auto alive = std::find_if(nodes.begin(), nodes.end(), [&](NodeId node) { return may_be_alive(state, node); });
-    Result<> outcome = event.outcome.map([](const Done&) {});
-    if (outcome && alive != nodes.end()) {
-        outcome = failure(ErrorCode::failed, "the fence agent says that the host is off, and " + describe(state, *alive) + " on it is alive; it is not believed");
-    }
-    if (!outcome) {
-        UNDERSTUDY_MARK("fencing.failed");
-        const std::uint32_t doublings = std::min(live.fence_failures++, kRetryDoublings);
-        live.fence_retry_at = state.now + state.settings.operation_retry * (1 << doublings);
-        live.fence_error = outcome.error().message;
-        note(state, Note::Weight::alarm, {}, "fencing failed: " + outcome.error().message + "; tried again while proof is owed, and leases are waited for");
-        for (const NodeId node : nodes) arm_node(state, node);
+    if (state.hosts.find(id) == nullptr) return true;
+    if (!event.outcome) {
+        ++state.oddities.fencing_failed;
+        failed(state, id, event.outcome.error().message);
         return true;
     }
-    UNDERSTUDY_MARK("fencing.confirmed");
-    live.fence_failures = 0;
-    live.off = true;
-    live.off_at = state.now;
-    note(state, Note::Weight::notice, {}, "host " + state.hosts.at(id).name + " is off: its fence agent confirmed it");
-    for (const NodeId node : nodes) {
-        prove_down(state, node, Proof::host_fenced, "its host was switched off, confirmed", state.now);
-    }
+    state.host_live[id].said_off = state.fair();
+    weigh_word(state, id);
     return true;
+}
+
+void on_fence_timer(State& state, HostId id) {
+    if (state.hosts.find(id) != nullptr && state.host_live[id].said_off != kNever) weigh_word(state, id);
+}
+
+void shows_life(State& state, HostId id, TimePoint asked) {
+    if (state.hosts.at(id).power != Power::off || asked < state.host_live[id].off_at || UNDERSTUDY_PLANTED("off_for_ever")) return;
+    UNDERSTUDY_MARK("fencing.on_again");
+    state.pools_dirty = true;
+    set_power(state, id, Power::on);
+    note(state, Note::Weight::notice, {}, "host " + state.hosts.at(id).name + " is on again");
 }
 
 }  // namespace understudy::manager

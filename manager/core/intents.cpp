@@ -150,9 +150,9 @@ struct Granter {
         if (!state.hosts.at(known->second).can_fence) {
             return failure(ErrorCode::refused, "host " + wish.host + " has no fence agent, so nothing here can switch it off: give its [[host]] a fence_agent in the manager's configuration");
         }
-        const HostLive& live = state.host_live[known->second];
-        if (live.fence && live.fence_by_hand) return "host " + wish.host + " is being switched off already";
-        if (live.off) return failure(ErrorCode::refused, "host " + wish.host + " is off already; switch it on, and use it again");
+        const Power power = state.hosts.at(known->second).power;
+        if (power == Power::going_off) return "host " + wish.host + " is being switched off already";
+        if (power == Power::off) return failure(ErrorCode::refused, "host " + wish.host + " is off already; switch it on, and use it again");
         // Nothing is placed there before somebody says so.
         if (!UNDERSTUDY_PLANTED("switched_off_host_is_used")) state.hosts.edit(known->second).maintenance = true;
         fence_by_hand(state, known->second, reason);

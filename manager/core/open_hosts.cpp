@@ -66,6 +66,7 @@ std::uint64_t OpenHosts::used_permille(HostId id, const HostRecord& host) const 
 OpenHosts::Rule OpenHosts::rule_against(HostId id, const HostRecord& host) const {
     const HostLive& live = state_.host_live.at(id);
     if (host.maintenance) return Rule::maintenance;
+    if (host.power != Power::on) return Rule::off;
     if (!live.listed) return Rule::unlisted;
     if (!live.reachable) return Rule::silent;
     if (!does_not_fit(host, pool_).empty()) return Rule::too_small;
@@ -82,6 +83,7 @@ std::string OpenHosts::words_for(Rule rule, HostId id, const HostRecord& host) c
     switch (rule) {
         case Rule::none: return {};
         case Rule::maintenance: return "is in maintenance";
+        case Rule::off: return "is switched off; it is used again when its hypervisor or an agent on it answers";
         case Rule::unlisted: return "has not said yet what runs there";
         case Rule::silent: return "does not answer: " + live.last_error;
         case Rule::too_small: return does_not_fit(host, pool_);

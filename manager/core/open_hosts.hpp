@@ -49,7 +49,7 @@ class OpenHosts {
     };
 
     /// What excludes a host; put into words only when somebody asks, for this is looked at often.
-    enum class Rule : std::uint8_t { none, maintenance, unlisted, silent, too_small, vcpus, memory, disk, busy };
+    enum class Rule : std::uint8_t { none, maintenance, off, unlisted, silent, too_small, vcpus, memory, disk, busy };
 
     void consider(HostId id, const HostRecord& host);
     [[nodiscard]] Rule rule_against(HostId id, const HostRecord& host) const;

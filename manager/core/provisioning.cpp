@@ -339,7 +339,7 @@ void on_host_listed(State& state, const HostListed& event) {
     host.listed = true;
     host.last_error = event.instances ? "" : event.instances.error().message;
     if (!event.instances) return;
-    if (host.list_sent > host.off_at) host.off = false;  // somebody switched it on
+    shows_life(state, event.host, host.list_sent);
     std::set<NodeId> running;
     for (const ListedInstance& instance : *event.instances) {
         const NodeRecord* node = state.nodes.find(instance.id);

@@ -347,7 +347,11 @@ void begin_rebuild(State& state) {
     state.timers.arm({TimerKind::rebuild, 0}, state.now + state.settings.tick);
     std::vector<HostId> hosts;
     for (const auto& [id, host] : state.hosts.rows()) hosts.push_back(id);
-    for (const HostId id : hosts) state.hosts.edit(id).adopts = true;
+    for (const HostId id : hosts) {
+        HostRecord& host = state.hosts.edit(id);
+        host.adopts = true;
+        host.power = Power::on;  // it may have been switched on since the copy was made
+    }
     forget_places(state);
     std::vector<IncidentId> open;
     for (const auto& [id, incident] : state.incidents.rows()) {

@@ -30,6 +30,13 @@ enum class Tier : std::uint8_t {
     paused = 1,   ///< restored from a snapshot of a booted instance, and standing still
 };
 
+/// Whether a host has power. What is not known to be off counts as on.
+enum class Power : std::uint8_t {
+    on = 0,
+    going_off = 1,  ///< an administrator wants it off; nobody on it registers until its fence agent has answered
+    off = 2,        ///< its fence agent said so, and nobody on it has been heard since
+};
+
 enum class NodeKind : std::uint8_t { instance = 0, enrolled = 1 };
 enum class Role : std::uint8_t { none = 0, execution = 1, presentation = 2 };
 
@@ -85,8 +92,9 @@ struct HostRecord {
     std::uint64_t disk_mib = 0;       ///< 0: not counted
     std::string address;              ///< where doors of its instances are reached; empty: 127.0.0.1
     std::vector<std::string> labels;  ///< what pools may ask for
+    Power power = Power::on;
     UNDERSTUDY_FIELDS(HostRecord, id, name, uri, domain, vcpus, memory_mib, maintenance, can_fence, disk_mib, address,
-                      labels, adopts)
+                      labels, adopts, power)
 };
 
 /// A pool of interchangeable instances; its name is the flavour's.

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMostEvents = 20000;
 constexpr int kMostPauses = 12;          ///< times the clock of a rehearsal goes on
+constexpr int kMostQuietPauses = 24;     ///< the same while it waits for nobody to be heard on a host that was switched off
 constexpr Duration kLongestPause{500'000};
 constexpr ClientId kAsker{UINT64_MAX};   ///< nobody has this number: it is thrown away with the copy
 constexpr std::uint64_t kNumbers = std::uint64_t{1} << 48;  ///< above every number an agent has used
@@ -29,7 +30,7 @@ class World {
 
     /// Until nothing is left to do. False: the bound was reached.
     bool settle() {
-        for (int pauses = 0;;) {
+        for (int pauses = 0, quiet = 0;;) {
             while (!events_.empty() || wake_at_ <= now_.at) {
                 if (++handled_ > kMostEvents) return false;
                 Event event = Woken{};
@@ -39,7 +40,9 @@ class World {
                 }
                 take(core_.handle(now_, event));
             }
-            if (!waits() || wake_at_ == kNever || wake_at_ - now_.at > kLongestPause || ++pauses > kMostPauses) return true;
+            const bool hushes = waits_for_quiet();
+            if (!(hushes || waits()) || wake_at_ == kNever || wake_at_ - now_.at > kLongestPause) return true;
+            if (hushes ? ++quiet > kMostQuietPauses : ++pauses > kMostPauses) return true;
             pass(wake_at_ - now_.at);
         }
     }
@@ -49,11 +52,17 @@ class World {
 
   private:
     [[nodiscard]] bool waits() const { return !core_.state().wanting.empty(); }
+    [[nodiscard]] bool waits_for_quiet() const {
+        const auto& hosts = core_.state().host_live;
+        return std::any_of(hosts.begin(), hosts.end(), [](const auto& row) { return row.second.said_off != kNever; });
+    }
 
     /// Time goes on, and nobody is late because of it.
     void pass(Duration pause) {
         now_.at += pause;
         now_.wall_ms += to_ms(pause);
+        if (now_.at < beats_at_) return;
+        beats_at_ = now_.at + core_.state().settings.heartbeat;
         for (const auto& [id, node] : core_.state().nodes.rows()) {
             const NodeLive& live = core_.state().live.at(id);
             if (live.health == Health::healthy && live.registration != 0) events_.push_back(NodeSaid{id, Heartbeat{live.registration, 0, live.load_permille, live.memory_used_mib}});
@@ -181,6 +190,7 @@ class World {
     Core core_;
     Moment now_;
     HostId gone_;
+    TimePoint beats_at_{};  ///< nobody is heard again before this
     TimePoint wake_at_ = kNever;
     std::deque<Event> events_;
     std::size_t handled_ = 0;

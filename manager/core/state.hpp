@@ -51,6 +51,7 @@ struct NodeLive {
     std::uint64_t incarnation = 0;
     std::vector<PendingRegistration> pending;  ///< bounded
     TimePoint heard;             ///< on the fair clock (own stalls taken out)
+    TimePoint sign;              ///< the same, of anything it said, registered or not, or a witness said of it
     TimePoint lease_until;       ///< real time: no lease granted by us or by an earlier manager reaches beyond
     Duration gap{0};             ///< smoothed gap between its signs
     Duration gap_spread{0};      ///< smoothed deviation from that
@@ -187,14 +188,13 @@ struct HostLive {
     std::uint64_t memory_used_mib = 0;
     std::uint64_t disk_used_mib = 0;
     std::set<NodeId> nodes;
-    OperationId fence;                 ///< under way
+    OperationId fence;                 ///< under way; ends with the agent's failure, or when its "off" is believed or not
     TimePoint fence_since;
     std::uint32_t fence_failures = 0;  ///< in a row
     TimePoint fence_retry_at;
     std::string fence_error;           ///< why the last attempt failed; empty: it did not
-    bool fence_by_hand = false;        ///< the one under way was wanted: nobody on it registers meanwhile
-    bool off = false;                  ///< switched off, confirmed, and not heard of since
-    TimePoint off_at;
+    TimePoint said_off = kNever;       ///< when the agent said so, on the fair clock; `fence` stands until it is believed or not
+    TimePoint off_at;                  ///< when it was believed
 };
 
 /// Own lateness and mass failure.
@@ -234,6 +234,8 @@ struct Oddities {
     std::uint64_t unknown_client = 0;
     std::uint64_t unknown_instance = 0;
     std::uint64_t from_future = 0;  ///< under a registration that this manager has not given out yet
+    std::uint64_t fencing_failed = 0;    ///< a fence agent that failed, hung, or is missing
+    std::uint64_t fence_disbelieved = 0;  ///< it said "off", and somebody on that host was heard later
 };
 
 struct State {

@@ -13,7 +13,7 @@
 
 namespace understudy::manager {
 
-enum class TimerKind : std::uint8_t { node, session, terminal, pool, sweep, host, gate, tick, rebuild };
+enum class TimerKind : std::uint8_t { node, session, terminal, pool, sweep, host, gate, tick, rebuild, fence };
 
 /// Names one deadline: at most one per kind and subject is armed.
 struct TimerKey {

@@ -81,6 +81,7 @@ void on_witness_report(State& state, NodeId from, const WitnessReport& report) {
     }
     if (!report.reached) return;
     NodeLive& live = found->second;
+    live.sign = state.fair();
     const bool troubled = live.health == Health::suspect || live.health == Health::silent;
     if (!troubled || live.given_up) return;
     const bool news = !reached_by_witnesses(state, report.suspect);

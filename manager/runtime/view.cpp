@@ -94,6 +94,10 @@ class Viewer {
         Json alarms = Json::array();
         for (const std::string& alarm : state_.alarms) alarms.push_back(alarm);
         for (const std::string& alarm : extras_.alarms) alarms.push_back(alarm);
+        for (const auto& [id, host] : state_.host_live) {
+            const HostRecord* record = state_.hosts.find(id);
+            if (record != nullptr && !host.fence_error.empty()) alarms.push_back("host " + record->name + " could not be switched off: " + host.fence_error);
+        }
         return {{"incarnation", state_.manager.get().incarnation},
                 {"started_wall_ms", state_.started_wall_ms},
                 {"now_wall_ms", extras_.now_wall_ms},
@@ -114,6 +118,7 @@ class Viewer {
                 {"unknown_operation", odd.unknown_operation}, {"stale_status", odd.stale_status},
                 {"unexpected_message", odd.unexpected_message}, {"unknown_client", odd.unknown_client},
                 {"unknown_instance", odd.unknown_instance}, {"doubled_identity", extras_.peers.doubled},
+                {"fencing_failed", odd.fencing_failed}, {"fence_disbelieved", odd.fence_disbelieved},
                 {"undecodable", extras_.peers.undecodable}, {"out_of_role", extras_.peers.out_of_role}, {"denied", extras_.peers.denied},
                 {"cut", extras_.peers.cut}, {"cut_silent", extras_.peers.cut_silent}, {"cut_unread", extras_.peers.cut_unread}};
     }
@@ -135,8 +140,8 @@ class Viewer {
     /// What its fence agent is for now: none, ready, switching off, off, failing.
     static Json fence_json(const HostRecord& host, const HostLive* live) {
         const char* state = !host.can_fence ? "none" : "ready";
-        if (live != nullptr && live->fence) state = "switching off";
-        else if (live != nullptr && live->off) state = "off";
+        if (host.power == Power::off) state = "off";
+        else if (host.power == Power::going_off || (live != nullptr && live->fence)) state = "switching off";
         else if (live != nullptr && !live->fence_error.empty()) state = "failing";
         return {{"state", state}, {"error", live == nullptr ? std::string() : live->fence_error}};
     }

@@ -180,6 +180,7 @@ class ManagerStage final : public Surroundings {
     std::string fail_text_;
     std::uint64_t fence_fail_times_ = 0;
     std::string fence_fail_text_;
+    std::uint64_t fence_lie_times_ = 0;
     std::uint64_t lose_times_ = 0;  ///< done, and not answered
     std::uint64_t hang_times_ = 0;  ///< neither done nor answered
     std::uint64_t requests_ = 0;

@@ -382,7 +382,12 @@ void ManagerStage::do_operations(const Statement& statement) {
 }
 
 void ManagerStage::do_fences(const Statement& statement) {
-    if (statement.word(1, "fail") != "fail") statement.fail("fences fail \"why\" times=N");
+    const std::string& what = statement.word(1, "fail or lie");
+    if (what == "lie") {
+        fence_lie_times_ = statement.number("times", 1);
+        return;
+    }
+    if (what != "fail") statement.fail("fences fail \"why\" times=N, or fences lie times=N");
     fence_fail_text_ = statement.word(2, "the reason");
     fence_fail_times_ = statement.number("times", 1);
 }
@@ -589,6 +594,8 @@ void ManagerStage::show_oddities() {
     tell("unknown_client", odd.unknown_client);
     tell("unknown_instance", odd.unknown_instance);
     tell("from_future", odd.from_future);
+    tell("fencing_failed", odd.fencing_failed);
+    tell("fence_disbelieved", odd.fence_disbelieved);
 }
 
 /// What the core would decide; it must not change anything, and is asked twice to show that.

@@ -40,6 +40,10 @@ const char* word_for(Separation separation) {
 const char* word_for(Tier tier) { return tier == Tier::paused ? "paused" : "running"; }
 const char* word_for(Policy policy) { return policy == Policy::pack ? "pack" : "spread"; }
 const char* word_for(NodeKind kind) { return kind == NodeKind::instance ? "instance" : "enrolled"; }
+const char* word_for(Power power) {
+    constexpr const char* kWords[] = {"on", "going off", "off"};
+    return kWords[static_cast<int>(power)];
+}
 const char* word_for(SecondAttach policy) { return policy == SecondAttach::refuse ? "refuse" : "take over"; }
 const char* word_for(Ending ending) {
     constexpr const char* kWords[] = {"", "closed", "crashed"};

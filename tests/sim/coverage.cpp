@@ -28,6 +28,8 @@ const char* const kRequired[] = {
     "provisioning.stands_still", "provisioning.resumes", "provisioning.resume_failed", "environments.deploys",
     "environments.deploy_failed", "execution.waits_for_its_environment", "hypervisor.resume_failed",
     "hypervisor.deploy_failed", "hypervisor.no_receipt",
+    "fencing.begins", "fencing.by_hand", "fencing.failed", "fencing.waits_for_silence", "fencing.confirmed", "fencing.resumed",
+    "fencing.off_already", "fencing.on_again",
 };
 
 }  // namespace

@@ -129,6 +129,7 @@ void Oracle::apply(const Write& write, std::set<NodeId>& touched) {
     } else if (starts_with(write.key, "host/")) {
         const HostRecord host = parse<HostRecord>(write);
         hosts_[host.name] = host;
+        if (host.power == Power::going_off) recorded_wishes_to_switch_off_.insert(host.name);
     } else if (starts_with(write.key, "pool/")) {
         pools_[number] = parse<PoolRecord>(write);
     } else if (starts_with(write.key, "environment/")) {
@@ -332,6 +333,9 @@ void Oracle::check_reply(const AdminReply& reply) {
         const auto host = hosts_.find(fence->host);
         if (host == hosts_.end() || !host->second.maintenance) {
             violated("S8", "host " + fence->host + " is switched off by hand, and nothing keeps new work from it");
+        }
+        if (!recorded_wishes_to_switch_off_.contains(fence->host)) {
+            violated("S8", "host " + fence->host + " is switched off by hand, and a restart would forget it");
         }
     } else if (const auto* kill = std::get_if<KillInstance>(&wish->wish)) {
         const auto node = nodes_.find(kill->node);

@@ -52,6 +52,7 @@ class Oracle {
     [[nodiscard]] std::string unserved() const;        ///< L1
     [[nodiscard]] std::string without_backup() const;  ///< L2
     [[nodiscard]] std::string leaks() const;           ///< L3
+    [[nodiscard]] std::string wrong_power() const;     ///< L3: a host that answers is not on record as off
     [[nodiscard]] std::string pool_off() const;        ///< L3: the pool has exactly what it should have
     [[nodiscard]] std::size_t released() const { return released_; }  ///< terminals, with success
     [[nodiscard]] std::string set_aside() const;       ///< by an administrator: maintenance, draining
@@ -85,6 +86,7 @@ class Oracle {
     std::map<TerminalId, manager::TerminalRecord> terminals_;
     std::map<NodeId, manager::NodeRecord> nodes_;
     std::map<std::string, manager::HostRecord> hosts_;
+    std::set<std::string> recorded_wishes_to_switch_off_;  ///< hosts of which this was durable once
     std::map<std::string, manager::ProfileRecord> profiles_;
     std::map<std::string, manager::EnvironmentRecord> environments_;
     std::map<NodeId, int> uses_;

@@ -158,6 +158,16 @@ std::string Oracle::set_aside() const {
     return {};
 }
 
+std::string Oracle::wrong_power() const {
+    for (std::uint32_t i = 0; i < world_.site.hosts().size(); ++i) {
+        const auto host = hosts_.find("host-" + std::to_string(i));
+        if (host == hosts_.end()) continue;
+        if (host->second.power == Power::going_off) return "host " + host->first + " is being switched off without end";
+        if (host->second.power == Power::off && world_.site.hypervisor_answers(i)) return "host " + host->first + " answers and counts as off";
+    }
+    return {};
+}
+
 std::string Oracle::unanswered(TimePoint since) const {
     for (const SimClient* client : world_.present_clients()) {
         if (client->open_since() < since) return client->name() + " asked and was not answered";

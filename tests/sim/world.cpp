@@ -243,6 +243,7 @@ void World::liveness_phase(Outcome& outcome) {
         kernel.run_until(kernel.now() + seconds(300));
     }
     wait_for("L3", seconds(240), [this] { return oracle.leaks(); });
+    wait_for("L3", seconds(240), [this] { return oracle.wrong_power(); });
     if (roomy()) wait_for("L3", seconds(240), [this] { return oracle.pool_off(); });
     if (oracle.released() < options.cycles) {
         throw Violation{Exit::liveness, "L5", std::to_string(oracle.released()) + " of " + std::to_string(options.cycles) + " releases were answered"};
