@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "nodes/agent/base/descriptor.hpp"
+#include "nodes/agent/base/unbroken_clock.hpp"
 #include "protocol/time.hpp"
 
 namespace understudy::node {
@@ -26,7 +27,8 @@ class Loop {
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
-    /// Monotonic, since the start of this loop plus one second (so that no moment is zero).
+    /// Monotonic, since the start of this loop plus one second (so that no moment is zero); goes on while the machine
+    /// stands still.
     [[nodiscard]] TimePoint now() const;
 
     /// Calls `handler` whenever the descriptor is ready for `events`. The descriptor stays the caller's
@@ -60,7 +62,8 @@ class Loop {
 
     Descriptor epoll_;
     Descriptor wake_;
-    TimePoint start_{};
+    mutable UnbrokenClock clock_;  ///< learns with every look at it
+    Duration start_{0};
     Id next_id_ = 1;
     // Shared, because a handler may unwatch itself while it runs.
     std::map<Id, std::shared_ptr<Watch>> watches_;
