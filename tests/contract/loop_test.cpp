@@ -243,6 +243,35 @@ TEST_CASE("loop: a registered agent is welcomed with the key that tickets are si
     CHECK(std::get<Welcome>(manager.peers.to_nodes[node].front()).ticket_key == "key");
 }
 
+TEST_CASE("loop: a heartbeat from the future is refused, counted and shown, and changes nothing") {
+    Manager manager;
+    manager.start();
+    const auto booting = [&] {
+        if (manager.instances() != 1) return false;
+        const NodeRecord* record = manager.loop->core().state().nodes.find(manager.first_instance());
+        return record != nullptr && record->state == NodeState::booting;
+    };
+    REQUIRE(manager.turn_until(booting));
+    const NodeId node = manager.first_instance();
+    auto& told = manager.peers.to_nodes[node];
+    const auto say = [&](Message message) {
+        told.clear();
+        manager.peers.events.emplace_back(NodeMessage{node, std::move(message)});
+        REQUIRE(manager.turn_until([&] { return !told.empty(); }));
+        return told.front();
+    };
+    Hello hello;
+    hello.node = node;
+    hello.incarnation = 3;
+    hello.number = 1;
+    hello.slots = 4;
+    const std::uint64_t registration = std::get<Welcome>(say(hello)).registration;
+    CHECK(std::get<HeartbeatAck>(say(Heartbeat{registration, 1, 0, 0})).sequence == 1);
+    CHECK(std::get<NotRegistered>(say(Heartbeat{registration + 1000, 2, 0, 0})).registration == registration + 1000);
+    CHECK_THAT(manager.ask("view", {}).json, Catch::Contains("\"from_future\":1") && Catch::Contains("\"stale_registration\":0"));
+    CHECK(std::get<HeartbeatAck>(say(Heartbeat{registration, 3, 0, 0})).sequence == 3);
+}
+
 TEST_CASE("loop: questions are answered with JSON, mistakes with what is allowed") {
     Manager manager(0);
     manager.start();

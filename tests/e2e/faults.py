@@ -8,28 +8,20 @@ import os
 import signal
 import socket
 import sqlite3
-import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import scenarios
 from bad_input import fill, named_full, small_disk
-from desk import Desk, closed_incident, phases_ms
+from desk import Desk, closed_incident
 from faults_network import own_network, HEART as NETWORK_HEART, LONG as NETWORK_LONG
-from measure import since_kill, wall_ms_of
 from harness import DEMO_APPLICATIONS, PROGRAMS, Cluster, now_s, program, run, say, until
+from load import no_false_failover_under_load
 from run import hold, options_of
 from scenarios import claim
 
 ONE_APPLICATION = {"applications": DEMO_APPLICATIONS[:1]}
-MOST_PHASES = ("detected", "proven", "decided", "durable", "restored", "picture")
-
-
-def quantiles(values):
-    ordered = sorted(values)
-    return f"p50 {statistics.median(ordered):.1f} ms, p99 {ordered[min(len(ordered) - 1, round(0.99 * (len(ordered) - 1)))]:.1f} ms (n={len(ordered)})"
 
 
 # ---------------------------------------------------------------------- lost and restored records
@@ -150,12 +142,18 @@ PRESENTATION_STEPS = ("end.seen", "end.handled", "records.before_commit", "recor
                       "desktop.running", "picture.seen")
 
 
-def die_at(cluster, step, node):
-    """A machine is killed, and the manager with it when the failover reaches that step; then it starts again."""
+def armed_manager(cluster):
+    """The manager dies at the step that is written into the file from now on; returns the file."""
     armed = cluster.dir / "failpoint"
-    stop_manager(cluster)
+    armed.unlink(missing_ok=True)
+    if cluster.manager.poll() is None:
+        stop_manager(cluster)
     cluster.start_manager(UNDERSTUDY_FAILPOINT_FILE=str(armed))
-    cluster.settle()
+    return armed
+
+
+def die_at(cluster, armed, step, node):
+    """A machine is killed, and the manager with it when the failover reaches that step; then it starts again."""
     before = cluster.newest_incident()
     armed.write_text(step, encoding="utf-8")
     killed = cluster.kill_instance(node)
@@ -163,7 +161,7 @@ def die_at(cluster, step, node):
     claim(ended and cluster.manager.returncode == -signal.SIGKILL, f"the manager ended with {cluster.manager.returncode} at {step}")
     died = now_s()
     time.sleep(1)
-    cluster.start_manager()
+    armed_manager(cluster)
     return before, killed, died
 
 
@@ -176,82 +174,42 @@ def once_and_no_leak(cluster, before, kind, step):
 
 
 def the_manager_dies_at_every_step_of_an_execution_failover(cluster, desk, steps=EXECUTION_STEPS):
-    for step in steps:
-        view = cluster.settle()
-        session = cluster.session("xterm", view=view)
+    armed = armed_manager(cluster)
+    for number, step in enumerate(steps, 1):
+        session = cluster.session("xterm", view=cluster.settle())
         epoch = session["epoch"]
-        before, killed, died = die_at(cluster, step, session["primary"])
+        before, killed, died = die_at(cluster, armed, step, session["primary"])
         desk.sampler.went_back(killed, 90)
-        cluster.settle()
-        after = cluster.session("xterm")
+        after = cluster.session("xterm", view=cluster.settle())
         claim(after["epoch"] == epoch + 1, f"{step}: epoch {epoch} became {after['epoch']}")
         once_and_no_leak(cluster, before, "execution", step)
-        say(f"  {step}: manager dead {(died - killed) * 1000:.0f} ms after the machine; resumed and ended once")
+        say(f"  {number}/{len(steps)} {step}: manager dead {(died - killed) * 1000:.0f} ms after the machine; "
+            f"resumed, ended once, everything stands by again {now_s() - killed:.0f} s after the kill")
 
 
 def the_manager_dies_at_every_step_of_a_presentation_failover(cluster, desk, steps=PRESENTATION_STEPS):
-    for step in steps:
+    armed = armed_manager(cluster)
+    for number, step in enumerate(steps, 1):
         terminal = cluster.terminal(view=cluster.settle())
-        before, killed, died = die_at(cluster, step, terminal["presentation"]["primary"])
+        before, killed, died = die_at(cluster, armed, step, terminal["presentation"]["primary"])
         desk.probe.wait_event("picture", 90, epoch=terminal["epoch"] + 1)
         desk.sampler.moving(60)
-        cluster.settle()
-        claim(cluster.terminal()["epoch"] == terminal["epoch"] + 1, f"{step}: epoch {terminal['epoch']} became {cluster.terminal()['epoch']}")
+        after = cluster.terminal(view=cluster.settle())
+        claim(after["epoch"] == terminal["epoch"] + 1, f"{step}: epoch {terminal['epoch']} became {after['epoch']}")
         once_and_no_leak(cluster, before, "presentation", step)
-        say(f"  {step}: manager dead {(died - killed) * 1000:.0f} ms after the machine; resumed and ended once")
+        say(f"  {number}/{len(steps)} {step}: manager dead {(died - killed) * 1000:.0f} ms after the machine; "
+            f"resumed, ended once, everything stands by again {now_s() - killed:.0f} s after the kill")
 
 
 def the_manager_dies_when_a_decision_is_durable_and_nobody_knows_it(cluster, desk):
     the_manager_dies_at_every_step_of_an_execution_failover(cluster, desk, ("records.before_commit", "records.committed"))
 
 
-# ---------------------------------------------------------------------- detection, in figures
-
-def killed_instances_are_detected_by_the_end_of_their_process(cluster, desk):
-    """Figures since the kill; the goal of 20 ms is printed beside what was reached, the machine's noise decides nothing."""
-    reached = []
-    healthy = []
-    for _ in range(5):
-        before = cluster.newest_incident()
-        killed = cluster.kill_instance(cluster.session("xterm")["primary"])
-        wall = wall_ms_of(killed)
-        desk.sampler.went_back(killed, 60)
-        incident = closed_incident(cluster, before, "execution", application="xterm")
-        reached.append(since_kill(incident, wall))
-        claim("ended" in incident["proof"] or "killed" in incident["proof"],
-              f"the end of the process should be the proof, it is \"{incident['proof']}\"")
-        cluster.settle()
-        healthy.append((now_s() - killed) * 1000)
-    for phase in MOST_PHASES:
-        say(f"  {phase}: {quantiles([p[phase] for p in reached if phase in p])}")
-    within = sum(p["detected"] <= 20 for p in reached)
-    say(f"  healthy again with all backups: {quantiles(healthy)}; detected within the 20 ms aimed at: {within} of {len(reached)}")
-    slowest = max(p["detected"] for p in reached)
-    claim(slowest <= 1000, f"an ended process should be noticed long before a heartbeat is missed: {slowest:.0f} ms")
-
-
-def ended_processes_are_detected_within_5_ms(cluster, desk, command, what):
-    reached = []
-    for _ in range(3):
-        before = cluster.newest_incident()
-        desk.type_into("xterm", command)
-        incident = closed_incident(cluster, before, "execution", application="xterm")
-        reached.append(phases_ms(incident))
-        desk.sampler.moving(60)
-        cluster.settle()
-    for phase in ("detected", "decided", "durable", "restored", "picture"):
-        say(f"  {what}, {phase} after the report: {quantiles([p[phase] for p in reached if phase in p])}")
-
-
-def a_killed_x_server_is_restored(cluster, desk):
-    ended_processes_are_detected_within_5_ms(cluster, desk, "pkill -KILL Xvnc\n", "X server")
-
-
-def a_killed_application_is_restored(cluster, desk):
-    ended_processes_are_detected_within_5_ms(cluster, desk, "pkill -KILL xterm\n", "application")
-
-
 # ---------------------------------------------------------------------- paused beyond its lease
+
+# A guest that stands still so long sees two seconds: its kernel's counter wraps after 43. Its lease is 10 seconds.
+CLOCK_WRAPS_S = 45
+
 
 def a_machine_woken_behind_its_lease_never_serves_again(cluster, desk):
     """The manager is not told what happened to it: its process is stopped and, when another serves, goes on."""
@@ -263,7 +221,7 @@ def a_machine_woken_behind_its_lease_never_serves_again(cluster, desk):
     # Nobody may destroy it: what is looked at is the machine that wakes up.
     cluster.kill_manager()
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(cluster.settings["timing"].get("lease_ms", 10000) / 1000 + 1.5)
+    time.sleep(CLOCK_WRAPS_S)
     os.kill(pid, signal.SIGCONT)
     time.sleep(1.0)
     said = knock(door)
@@ -357,27 +315,6 @@ def a_full_disk_makes_no_promises_keeps_serving_and_goes_on_when_there_is_room()
 
 # ---------------------------------------------------------------------- load
 
-def no_false_failover_under_load(cluster, desk, minutes):
-    incidents = cluster.newest_incident()
-    hogs = [subprocess.Popen(["/bin/sh", "-c", "while :; do :; done"], start_new_session=True) for _ in range(2)]
-    try:
-        end = now_s() + minutes * 60
-        while now_s() < end:
-            time.sleep(5)
-            new = cluster.incidents(after=incidents)
-            claim(not new, f"a false failover: {[(i['title'], i['evidence']) for i in new]}")
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
-    say(f"  {minutes} minutes with two CPU hogs at the default heartbeat: no failover")
-    cluster.settle()
-
-
-def two_cpu_hogs_for_ten_minutes_cause_no_failover(cluster, desk):
-    no_false_failover_under_load(cluster, desk, 10)
-
-
 def two_cpu_hogs_for_an_hour_cause_no_failover(cluster, desk):
     no_false_failover_under_load(cluster, desk, 60)
 
@@ -388,16 +325,12 @@ HEART = (
     a_corrupted_store_is_set_aside_and_rebuilt,
     a_backup_made_at_work_is_restored_and_what_runs_decides,
     a_machine_woken_behind_its_lease_never_serves_again,
-    killed_instances_are_detected_by_the_end_of_their_process,
     the_manager_dies_when_a_decision_is_durable_and_nobody_knows_it,
 )
 LONG = (
     the_manager_dies_at_every_step_of_an_execution_failover,
     the_manager_dies_at_every_step_of_a_presentation_failover,
-    a_killed_x_server_is_restored,
-    a_killed_application_is_restored,
     a_wall_clock_that_jumps_by_an_hour_changes_nothing,
-    two_cpu_hogs_for_ten_minutes_cause_no_failover,
     two_cpu_hogs_for_an_hour_cause_no_failover,
 )
 

@@ -65,6 +65,14 @@ def program(name):
     return str(path)
 
 
+def program_in_guest(name):
+    """What the build made of a program that runs in guests."""
+    for path in (BUILD / "nodes").rglob(name):
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    raise Failed(f"{name} is missing; build it: ninja -C {BUILD} {name}")
+
+
 def image_dir():
     if "UNDERSTUDY_IMAGE" in os.environ:
         return Path(os.environ["UNDERSTUDY_IMAGE"])
@@ -260,10 +268,14 @@ class Cluster:
 
     # ------------------------------------------------------------------ configuration
 
+    def pack_programs(self):
+        """The disk of programs that guests run."""
+        run(PROJECT / "nodes" / "image" / "pack-programs", BUILD, self.dir / "programs.img")
+
     def prepare(self):
         """Keys, the disk of programs and configuration files."""
         run(program("understudyd"), "init", "--dir", self.state)
-        run(PROJECT / "nodes" / "image" / "pack-programs", BUILD, self.dir / "programs.img")
+        self.pack_programs()
         for who in ("operator", "probe", "gateway"):
             run(program("understudy"), "keys", "new", "--out", self.dir / f"{who}.key")
             self.write_client(who)

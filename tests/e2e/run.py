@@ -63,15 +63,16 @@ class Results:
         self.passed.append(name)
         return True
 
-    def group(self, name, start, claims, **settings):
-        """Claims that share a cluster. After a failure a fresh one is made for the rest."""
+    def group(self, name, start, claims, *arguments, cluster=Cluster, **settings):
+        """Claims that share a cluster of that kind, and get these arguments besides. After a failure a fresh one is made
+        for the rest."""
         left = self.wanted(claims)
         while left:
-            with Cluster(name, **settings) as cluster:
-                desk = Desk(cluster)
-                if not self.check(start, cluster, desk):
+            with cluster(name, **settings) as one:
+                desk = Desk(one)
+                if not self.check(start, one, desk):
                     return
-                while left and self.check(left.pop(0), cluster, desk):
+                while left and self.check(left.pop(0), one, desk, *arguments):
                     pass
                 desk.leave()
 
