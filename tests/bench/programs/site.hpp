@@ -24,7 +24,7 @@ struct SiteSize {
 /// How long the core took for events of one kind, in nanoseconds of wall time, one number per event.
 using Costs = std::vector<std::uint32_t>;
 
-class Site : private golden::Surroundings {
+class Site : public golden::Surroundings {
   public:
     explicit Site(SiteSize size);
     ~Site() override;
