@@ -36,6 +36,7 @@ void FaultDriver::heal() {
         else active.end();
     }
     world_.conditions.people_work = false;
+    world_.network.healed = true;
 }
 
 void FaultDriver::begin(const Fault& fault) {

@@ -32,7 +32,12 @@ void Network::send(Place from, Place to, Kernel::Task arrive) {
         carry(from, to, delay + rng_.between(Duration(0), Duration(500'000)), arrive);
     }
     if (rng_.permille(weather.replay_permille)) {
-        carry(from, to, rng_.between(Duration(1'000'000), Duration(240'000'000)), arrive);
+        // An agent can tell old news of any age by its registration. A refusal to a terminal has no number: only the
+        // connection keeps its order, and once faults are over there is none that would not.
+        const bool to_terminal = to != kManagerPlace && !places_[to].is_node;
+        carry(from, to, rng_.between(Duration(1'000'000), Duration(240'000'000)), [this, to_terminal, arrive] {
+            if (!healed || !to_terminal) arrive();
+        });
     }
     carry(from, to, delay, std::move(arrive));
 }

@@ -44,6 +44,7 @@ class Network {
     void heal(std::uint32_t cut);
 
     Weather weather;
+    bool healed = false;  ///< faults are over
 
   private:
     struct Where {
