@@ -79,7 +79,7 @@ user 2 true "{USER}" "{PASSWORD}" admin 10 md5
         """For the [[host]] of the manager's configuration."""
         return {"fence_agent": "fence_ipmilan",
                 "fence_options": ["ip=127.0.0.1", f"ipport={self.port}", f"username={USER}", f"password={PASSWORD}", "auth=md5",
-                                  "privlvl=administrator", "power_timeout=4", "shell_timeout=60", "ipmitool_timeout=10"]}
+                                  "privlvl=administrator", "power_timeout=4"]}
 
     def obeys(self, how):
         (self.folder / "how").write_text(how + "\n", encoding="utf-8")

@@ -34,25 +34,19 @@ class TwoHosts(WithHands, Cluster):
         self.addresses = dict(line.split() for line in os.environ["UNDERSTUDY_HOSTS"].splitlines())
         self.behind_bmc, self.other = list(self.addresses)[:2]
         self.folders = Path(os.environ["UNDERSTUDY_HOSTS_DIR"])
-        super().__init__(name, hosts=tuple(self.addresses), **settings)
+        super().__init__(name, **settings)
         self.bmc = Bmc(self.dir / "bmc", self.folders / self.behind_bmc)
+        fence = {**self.bmc.options(), "fence_limit_ms": 12000, "fence_attempts": 1}
+        self.settings["hosts"] = [{"name": host, "uri": f"qemu+tcp://{address}/system", "address": address,
+                                   **(fence if host == self.behind_bmc else {})} for host, address in self.addresses.items()]
 
     def hand_addresses(self):
         return (os.environ["UNDERSTUDY_ADDRESS"], os.environ["UNDERSTUDY_ADDRESS"])
 
     def configuration(self):
-        text = super().configuration()
         own = os.environ["UNDERSTUDY_ADDRESS"]
-        text = text.replace(f'listen = "tcp://127.0.0.1:{self.port}"', f'listen = "tcp://0.0.0.0:{self.port}"')
-        text = text.replace("[instances]\n", f'[instances]\nguest_manager = "tcp://{own}:{self.port}"\n')
-        for name, address in self.addresses.items():
-            lines = f'uri = "qemu+tcp://{address}/system"\naddress = "{address}"\n'
-            if name == self.behind_bmc:
-                options = self.bmc.options()
-                listed = ", ".join(f'"{option}"' for option in options["fence_options"])
-                lines += f'fence_agent = "{options["fence_agent"]}"\nfence_options = [{listed}]\nfence_limit_ms = 12000\nfence_attempts = 1\n'
-            text = text.replace(f'[[host]]\nname = "{name}"\n', f'[[host]]\nname = "{name}"\n{lines}')
-        return text
+        text = super().configuration().replace(f'listen = "tcp://127.0.0.1:{self.port}"', f'listen = "tcp://0.0.0.0:{self.port}"')
+        return text.replace("[instances]\n", f'[instances]\nguest_manager = "tcp://{own}:{self.port}"\n')
 
     def qemu_pids(self):
         """All there are in this PID namespace, which with-hosts has made."""
@@ -115,11 +109,7 @@ def a_host_that_is_heard_no_more_is_switched_off_through_its_bmc_and_that_is_the
     left = set(machines) & set(cluster.on(host))
     claim(not left, f"machines outlived the power: {left}")
     claim(cluster.host(host)["fence"]["state"] == "off", f"the host should be shown as off: {cluster.host(host)['fence']}")
-    cluster.bmc.set_power(True)
-    cluster.plug(host, "up")
-    until(lambda: cluster.host(host)["fence"]["state"] == "ready", 60, lambda: f"the host is on again: {cluster.host(host)}")
-    cluster.settle()
-    say(f"  used again: {sorted(n['name'] for n in cluster.view()['nodes'] if n['host'] == host)}")
+    desk.sampler.moving()
 
 
 def a_bmc_that_is_stuck_or_hangs_is_quoted_and_leaves_no_children(cluster, desk):
@@ -137,7 +127,7 @@ def a_bmc_that_is_stuck_or_hangs_is_quoted_and_leaves_no_children(cluster, desk)
     refused("[Tt]imed out waiting to power OFF")
     cluster.bmc.obeys("well")
     cluster.bmc.pause()
-    refused("did not end within 12000 ms")
+    refused("Connection timed out")  # its own patience; ours is shown with fence_dummy in tests/contract
     cluster.bmc.go_on()
     until(lambda: not cluster.on(host), 60, lambda: f"what lived there was destroyed by its hypervisor meanwhile: {cluster.on(host)}")
     cluster.command("fence", host, "--reason", "with a BMC that works")
@@ -157,7 +147,8 @@ def a_machine_woken_behind_its_lease_is_replaced_once_and_serves_nobody(cluster,
     host = cluster.other
     with contextlib.closing(Wiretap(f"v{host}")) as tap:
         away_from(cluster, host)
-        cluster.bring_to(desk, host)
+        cluster.bring_to(desk, cluster.behind_bmc)
+        cluster.bring_to(desk, host)  # so that the desktop opens a stream to it now
         before = cluster.newest_incident()
         session = cluster.session("xterm")
         node = session["primary"]
@@ -240,9 +231,10 @@ def away_from(cluster, host):
 
 CLAIMS = (
     a_machine_woken_behind_its_lease_is_replaced_once_and_serves_nobody,
-    a_host_that_is_heard_no_more_is_switched_off_through_its_bmc_and_that_is_the_proof,
     a_bmc_that_is_stuck_or_hangs_is_quoted_and_leaves_no_children,
 )
+# It does not come back: afterwards there is one host.
+LOSSES = (a_host_that_is_heard_no_more_is_switched_off_through_its_bmc_and_that_is_the_proof,)
 
 
 def main():
@@ -251,7 +243,8 @@ def main():
         sys.exit("cannot run: there are no hosts; run it as tests/hosts/with-hosts 2 tests/e2e/hosts.py")
 
     def claims(results):
-        results.group("hosts", one_application_is_seen_and_typing_reaches_it, CLAIMS, cluster=TwoHosts, **SMALL)
+        for name, held in (("hosts", CLAIMS), ("lost-host", LOSSES)):
+            results.group(name, one_application_is_seen_and_typing_reaches_it, held, cluster=TwoHosts, **SMALL)
 
     return hold(chosen.only, claims)
 

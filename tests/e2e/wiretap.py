@@ -30,12 +30,13 @@ class Wiretap:
     def _listen(self):
         while not self._ended:
             with contextlib.suppress(socket.timeout):
-                frame = self._socket.recv(1 << 17)
+                frame = self._socket.recv(1 << 18)
                 if segment := parsed(frame):
                     self.segments.append(segment)
 
     def first_lines(self, door, begin):
         """What was said first on streams to a door, (address, port), where it begins like this; oldest first."""
+        assert self._thread.is_alive(), "the wiretap has ended"
         return [s.head.split(b"\n")[0] for s in self.segments if s.destination == door and s.head.startswith(begin)]
 
     def sent_by(self, door, since):
@@ -52,8 +53,11 @@ def parsed(frame):
     """The Segment in an Ethernet frame; nothing if it is none with a payload."""
     if len(frame) < 54 or frame[12:14] != b"\x08\x00" or frame[23] != socket.IPPROTO_TCP:
         return None
-    packet = frame[14:14 + struct.unpack("!H", frame[16:18])[0]]
+    # One that the kernel has put together from many may be too long for the field that tells its length.
+    packet = frame[14:14 + (struct.unpack("!H", frame[16:18])[0] or len(frame))]
     header = (packet[0] & 15) * 4
+    if len(packet) < header + 20:
+        return None
     source_port, destination_port = struct.unpack("!HH", packet[header:header + 4])
     payload = packet[header + (packet[header + 12] >> 4) * 4:]
     if not payload:
