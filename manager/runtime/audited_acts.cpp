@@ -12,16 +12,27 @@ bool is_reason(const std::string& argument) { return argument.starts_with("reaso
 
 std::string AuditedActs::next_id() { return std::to_string(incarnation_) + "." + std::to_string(++last_); }
 
+bool AuditedActs::give_up_oldest(std::int64_t wall_ms) {
+    auto oldest = acts_.end();
+    for (auto act = acts_.begin(); act != acts_.end(); ++act) {
+        if (!act->second.waits && (oldest == acts_.end() || act->second.number < oldest->second.number)) oldest = act;
+    }
+    if (oldest == acts_.end()) return false;
+    audit_.end({oldest->second.id, wall_ms, static_cast<std::uint32_t>(ErrorCode::unknown_outcome), "no answer to it was seen"});
+    acts_.erase(oldest);
+    return true;
+}
+
 AuditedActs::Taken AuditedActs::take(const ClientMessage& said, const AdminRequest& request, const std::string& by, const Intent& intent,
                                      std::int64_t wall_ms) {
     const Asked asked{said.from, request.request};
     if (const auto known = acts_.find(asked); known != acts_.end()) return known->second.waits ? Taken::recording : Taken::known;
-    if (acts_.size() >= kMostActs) return Taken::too_many;
+    if (acts_.size() >= kMostActs && !give_up_oldest(wall_ms)) return Taken::too_many;
     AuditEntry entry{next_id(), wall_ms, said.name, to_string(said.role), by, request.verb, {}, intent.reason};
     for (const std::string& argument : request.arguments) {
         if (!is_reason(argument)) entry.arguments.push_back(argument);
     }
-    acts_.emplace(asked, Act{entry.id, intent, request.verb, said.name, when_unrecorded(request), true});
+    acts_.emplace(asked, Act{last_, entry.id, intent, request.verb, said.name, when_unrecorded(request), true});
     waiting_.emplace(entry.id, asked);
     audit_.begin(entry);
     return Taken::recording;

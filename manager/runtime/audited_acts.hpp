@@ -25,7 +25,7 @@ class AuditedActs {
     enum class Taken : std::uint8_t {
         recording,  ///< wait for recorded()
         known,      ///< the same request is on its way already: it may be told to the core again
-        too_many,   ///< refuse it
+        too_many,   ///< refuse it: so many wait for their entries
     };
 
     /// Somebody wants something. `by`: for whom, when it is a gateway.
@@ -49,6 +49,7 @@ class AuditedActs {
 
   private:
     struct Act {
+        std::uint64_t number = 0;
         std::string id;
         Intent intent;
         std::string verb;
@@ -59,6 +60,8 @@ class AuditedActs {
     using Asked = std::pair<ClientId, std::uint64_t>;  ///< who, and which request
 
     [[nodiscard]] std::string next_id();
+    /// Gives up the oldest act that was carried out and whose answer never came by. False: there is none.
+    bool give_up_oldest(std::int64_t wall_ms);
 
     AuditPort& audit_;
     std::uint64_t incarnation_ = 0;

@@ -523,3 +523,24 @@ TEST_CASE("loop: what a host's URI would run, read or send on the manager's mach
     CHECK(define("test:///default", "2001:db8::1").code == 0);
     CHECK(opened);
 }
+
+TEST_CASE("audited acts: acts whose answer never comes by do not keep others from acting, and the log says so") {
+    ListedAudit audit([](Arrival) {});
+    AuditedActs acts(audit);
+    acts.set_incarnation(3);
+    const auto take = [&](std::uint64_t request) {
+        const AdminRequest asked{request, "kill", {"node=5", "reason=x"}};
+        return acts.take({ClientId(1), "anna", PeerRole::operator_, asked}, asked, {}, Intent{ClientId(1), request, "x", KillInstance{NodeId(5)}}, 7);
+    };
+    for (std::uint64_t request = 1; request <= 1024; ++request) REQUIRE(take(request) == AuditedActs::Taken::recording);
+    CHECK(take(1025) == AuditedActs::Taken::too_many);
+    for (std::uint64_t request = 1; request <= 1024; ++request) REQUIRE(acts.recorded("3." + std::to_string(request)));
+    CHECK(take(1) == AuditedActs::Taken::known);
+    CHECK(take(1025) == AuditedActs::Taken::recording);
+    REQUIRE(audit.results.size() == 1);
+    CHECK(audit.results[0].id == "3.1");
+    CHECK(audit.results[0].code == static_cast<std::uint32_t>(ErrorCode::unknown_outcome));
+    acts.answered(ClientId(1), {2, 0, "done", {}}, 8);
+    CHECK(audit.results.at(1).id == "3.2");
+    CHECK_FALSE(acts.recorded("3.2"));
+}

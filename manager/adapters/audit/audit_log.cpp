@@ -77,7 +77,9 @@ std::string audit_line(const AuditEntry& entry) {
 }
 
 std::string audit_line(const AuditResult& result) {
-    return line_of({{"id", result.id}, {"at", time_text(result.wall_ms)}, {"result", result.code == 0 ? "done" : "refused"}, {"code", result.code}, {"text", result.text}});
+    const bool unknown = result.code == static_cast<std::uint32_t>(ErrorCode::unknown_outcome);
+    const char* word = result.code == 0 ? "done" : (unknown ? "unknown" : "refused");
+    return line_of({{"id", result.id}, {"at", time_text(result.wall_ms)}, {"result", word}, {"code", result.code}, {"text", result.text}});
 }
 
 Result<> AuditLog::append(const std::string& lines) {

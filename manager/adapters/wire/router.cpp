@@ -296,7 +296,9 @@ struct Router::Sockets {
     bool reads(Connection& connection, std::uint64_t bytes) {
         connection.given += bytes;
         if (connection.given - connection.acknowledged < kLookBytes) return true;
-        connection.acknowledged = std::max(connection.acknowledged, acknowledged_bytes(connection.descriptor));
+        const std::uint64_t arrived = acknowledged_bytes(connection.descriptor);
+        if (arrived == 0) return true;  // not known; libzmq's own limit has to do
+        connection.acknowledged = std::max(connection.acknowledged, arrived);
         connection.given = std::max(connection.given, connection.acknowledged);
         if (connection.given - connection.acknowledged < options.most_unread_bytes) return true;
         const auto open = open_descriptors.find(connection.descriptor);
