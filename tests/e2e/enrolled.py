@@ -155,12 +155,13 @@ def control_groups():
 
 
 class Enrolled(Cluster):
-    """A cluster of computers that were enrolled by hand; its pool may not have any machine."""
+    """A cluster with computers that were enrolled by hand."""
 
-    def __init__(self, name):
-        super().__init__(name, min_idle=0, max_idle=0, max_total=1, presentation_backups=0, execution_backups=0, applications=(XTERM,), timing=TIMING)
-        ports = free_ports(2 * len(BOXES))
-        self.computers = {name: Computer(self, name, ports + 2 * i) for i, name in enumerate(BOXES)}
+    def __init__(self, name, computers=BOXES, **settings):
+        super().__init__(name, **{"min_idle": 0, "max_idle": 0, "max_total": 1, "presentation_backups": 0, "execution_backups": 0,
+                                  "applications": (XTERM,), "timing": TIMING, **settings})
+        ports = free_ports(2 * len(computers))
+        self.computers = {name: Computer(self, name, ports + 2 * i) for i, name in enumerate(computers)}
 
     def prepare(self):
         for name, computer in self.computers.items():
@@ -177,17 +178,21 @@ class Enrolled(Cluster):
                 computer.remove()
         super().close()
 
-    def begin(self, desk):
-        """From nothing to a desktop with a terminal window on it, with one computer to spare."""
+    def begin(self):
+        """From nothing to computers that wait for work."""
         self.prepare()
         self.start_manager()
-        self.set_pool(max_total=0)
         for node in self.view()["nodes"]:
-            self.computers[node["name"]].configure(node["id"])
+            if node["kind"] == "static":
+                self.computers[node["name"]].configure(node["id"])
         for computer in self.computers.values():
             computer.power_on()
-        until(lambda: all(n["health"] == "healthy" and n["state"] == "idle" for n in self.view()["nodes"]), 30,
-              lambda: f"all of them register: {[(n['name'], n['state'], n['health']) for n in self.view()['nodes']]}")
+        until(lambda: len(self.idle()) == len(self.computers), 30, lambda: f"all of them register: {[(n['name'], n['state'], n['health']) for n in self.view()['nodes']]}")
+
+    def begin_work(self, desk):
+        """From nothing to a desktop with a terminal window on it, with one computer to spare and no virtual machine."""
+        self.begin()
+        self.set_pool(max_total=0)
         desk.connect()
         desk.probe.wait_event("picture", 60)
         self.settle(60)
@@ -203,7 +208,7 @@ class Enrolled(Cluster):
 def they_register_are_shown_and_serve_and_a_desktop_moves_to_the_one_that_is_left():
     with Enrolled("enrolled") as cluster:
         desk = Desk(cluster)
-        cluster.begin(desk)
+        cluster.begin_work(desk)
         nodes = {n["name"]: n for n in cluster.view()["nodes"]}
         claim(set(nodes) == set(BOXES) and all(n["kind"] == "static" for n in nodes.values()), f"three static nodes are shown: {nodes}")
         roles = sorted(n["role"] for n in nodes.values())
@@ -244,7 +249,7 @@ def session_leaves(cluster, lease_until):
 def a_session_leaves_a_lost_one_only_when_its_lease_is_over():
     with Enrolled("enrolled-lost") as cluster:
         desk = Desk(cluster)
-        cluster.begin(desk)
+        cluster.begin_work(desk)
         session, before = cluster.session("xterm"), cluster.newest_incident()
         lost = cluster.named(session["primary"])
         lease = lease_lasts_until(cluster, session["primary"])
@@ -262,7 +267,7 @@ def a_session_leaves_a_lost_one_only_when_its_lease_is_over():
 def a_session_stands_still_before_it_leaves_one_that_only_the_manager_does_not_hear():
     with Enrolled("enrolled-cut-off") as cluster:
         desk = Desk(cluster)
-        cluster.begin(desk)
+        cluster.begin_work(desk)
         session, before = cluster.session("xterm"), cluster.newest_incident()
         unheard = cluster.named(session["primary"])
         lease = lease_lasts_until(cluster, session["primary"])

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <csetjmp>
 #include <map>
 #include <set>
 
@@ -24,7 +25,27 @@ using Clock = std::chrono::steady_clock;
 constexpr int kMaxAttempts = 4;
 
 int ignore_error(Display*, XErrorEvent*) { return 0; }  // a window that has gone is found out by its absence
-int ignore_loss(Display*) { return 0; }
+
+thread_local std::jmp_buf* opening = nullptr;
+
+/// While a display is being opened there is none yet that could be told to outlive its server: the call is left.
+int note_loss(Display*) {
+    if (opening != nullptr) std::longjmp(*opening, 1);
+    return 0;
+}
+
+/// Null also when the server goes away meanwhile. What Xlib had begun is lost then, some kilobytes.
+Display* open_display(const std::string& name) {
+    std::jmp_buf back;
+    if (setjmp(back) != 0) {
+        opening = nullptr;
+        return nullptr;
+    }
+    opening = &back;
+    Display* const display = XOpenDisplay(name.c_str());
+    opening = nullptr;
+    return display;
+}
 
 std::optional<SessionId> session_of(Display* display, Window window, const Atoms& atoms) {
     const auto text = read_text(display, window, atoms.session);
@@ -41,13 +62,17 @@ const WindowPlace* find(const DesktopLayout& layout, SessionId session) {
     return found == layout.windows.end() ? nullptr : &*found;
 }
 
+/// From here on the loss of the server is noted. Xlib would end the program, with whatever else it looks after.
+Display* outlive(Display* display, bool& is_lost) {
+    XSetIOErrorExitHandler(display, [](Display*, void* noted) { *static_cast<bool*>(noted) = true; }, &is_lost);
+    return display;
+}
+
 }  // namespace
 
 class LayoutWatcher::Desktop {
 public:
-    explicit Desktop(Display* display) : display_(display), atoms_(display) {
-        XSetIOErrorExitHandler(
-            display_, [](Display*, void* self) { static_cast<Desktop*>(self)->is_lost_ = true; }, this);
+    explicit Desktop(Display* display) : display_(outlive(display, is_lost_)), atoms_(display_) {
         timer_fd_ = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
         for (const int fd : {ConnectionNumber(display_), timer_fd_}) {
@@ -106,12 +131,12 @@ private:
     void place_window(const WindowPlace& now, const WindowPlace& wanted);
     void arrange(const DesktopLayout& seen);
 
+    bool is_lost_ = false;
     Display* const display_;
     const Atoms atoms_;
     int timer_fd_ = -1;
     int epoll_fd_ = -1;
     bool is_timer_set_ = false;
-    bool is_lost_ = false;
     DesktopLayout reported_;
     std::map<SessionId, Window> windows_;          ///< as of the last look
     std::set<Window> watched_;
@@ -287,12 +312,12 @@ LayoutWatcher::LayoutWatcher(std::unique_ptr<Desktop> desktop) : desktop_(std::m
 LayoutWatcher::~LayoutWatcher() = default;
 
 Result<std::unique_ptr<LayoutWatcher>> LayoutWatcher::open(const std::string& display_name) {
-    Display* const display = XOpenDisplay(display_name.c_str());
+    XSetErrorHandler(ignore_error);
+    XSetIOErrorHandler(note_loss);
+    Display* const display = open_display(display_name);
     if (display == nullptr) {
         return failure(ErrorCode::unavailable, "no X server at '" + display_name + "'; is the desktop running?");
     }
-    XSetErrorHandler(ignore_error);
-    XSetIOErrorHandler(ignore_loss);
     return std::unique_ptr<LayoutWatcher>(new LayoutWatcher(std::make_unique<Desktop>(display)));
 }
 
