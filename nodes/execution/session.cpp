@@ -23,7 +23,7 @@ Session::Session(Ground& ground, SessionId id, std::string folder, std::function
       worker_(std::make_unique<Worker>()) {
     std::error_code wrong;
     std::filesystem::create_directories(folder_ + "/checkpoints", wrong);
-    ::chmod(folder_.c_str(), 0711);
+    ::chmod(folder_.c_str(), 0700);
 }
 
 Session::~Session() {

@@ -22,8 +22,9 @@ Sessions::Sessions(Loop& loop, ExecutionSettings settings, SessionServices servi
         ground_.cleaner.run([old] { remove_tree(old); });
     }
     fs::create_directories(folder, wrong);
-    // The account of sessions has to reach its own tree, and must not look around.
-    ::chmod(folder.c_str(), 0711);
+    // A session sees /var, and this with it, under an account that all sessions have: the other sessions' trees, with
+    // the sockets of their screens, end at this folder. Its own tree it reaches by its own root.
+    ::chmod(folder.c_str(), 0700);
 }
 
 Sessions::~Sessions() = default;
