@@ -51,7 +51,8 @@ void tell(State& state, NodeId node, Assign assign, IncidentId incident) {
     assign.revision = sent.message.revision;
     assign.incident = sent.message.incident;
     if (sent.message.registration != 0 && sent.message == assign) return;
-    assign.revision = state.next_revision++;
+    // Never one that an earlier manager used: a node's word on what that one told it would pass for a confirmation.
+    assign.revision = state.manager.get().incarnation << 32 | state.next_revision++;
     assign.incident = incident;
     sent.message = std::move(assign);
     sent.confirmed = false;

@@ -59,7 +59,10 @@ void change_node(State& state, NodeId id, Change&& change) {
     NodeRecord& record = state.nodes.edit(id);
     const NodeState before = record.state;
     change(record);
-    if (record.state != before) state.live[id].state_since = state.now;
+    if (record.state != before) {
+        state.live[id].state_since = state.now;
+        state.live[id].unanswered = 0;
+    }
     link_node(state, id);
     refresh_node(state, id);
 }

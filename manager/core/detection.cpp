@@ -357,7 +357,7 @@ void arm_node(State& state, NodeId id) {
         const HostLive& host = state.host_live.at(node->host);
         if (host.fence_failures > 0 && !host.fence && host.fence_retry_at > state.now) at = std::min(at, host.fence_retry_at);
     }
-    if (live.operation) at = std::min(at, live.operation_since + state.settings.operation_patience);
+    if (live.operation) at = std::min(at, live.operation_due);
     state.timers.arm({TimerKind::node, id.value}, at);
 }
 

@@ -6,6 +6,7 @@ namespace {
 
 constexpr std::uint32_t kRetryDoublings = 4;
 constexpr std::uint32_t kRestDoublings = 4;
+constexpr std::uint32_t kPatienceDoublings = 4;
 
 /// The answer to a deployment is overdue, or it failed a while ago.
 void repeat_deployment(State& state, NodeId id) {
@@ -240,7 +241,8 @@ void begin_operation(State& state, NodeId id) {
     NodeLive& live = state.live[id];
     if (live.operation) state.operations.erase(live.operation);
     live.operation = take_operation(state);
-    live.operation_since = state.now;
+    // A hypervisor that is always slower than our patience would otherwise be asked anew for ever, each answer too late.
+    live.operation_due = state.now + state.settings.operation_patience * (1 << std::min(live.unanswered, kPatienceDoublings));
     live.retry_at = kNever;
     live.deploying.clear();
     state.operations[live.operation] = id;
@@ -295,13 +297,15 @@ void on_operation_done(State& state, const OperationDone& event) {
     state.pools_dirty = true;
     if (state.nodes.find(id) == nullptr || state.live[id].operation != event.operation) return;
     state.live[id].operation = {};
+    state.live[id].unanswered = 0;
     if (event.outcome) on_success(state, id, *event.outcome);
     else on_failure(state, id, event.outcome.error());
 }
 
 void check_operation(State& state, NodeId id) {
     NodeLive& live = state.live[id];
-    const bool unanswered = live.operation && state.now >= live.operation_since + state.settings.operation_patience;
+    const bool unanswered = live.operation && state.now >= live.operation_due;
+    if (unanswered) ++live.unanswered;
     if (unanswered || state.now >= live.retry_at) repeat(state, id);
 }
 

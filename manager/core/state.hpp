@@ -78,7 +78,8 @@ struct NodeLive {
     TimePoint resend_at = kNever;   ///< when the earliest unconfirmed one is said again
     bool destroyed = false;         ///< its hypervisor confirmed that nothing is left of it
     OperationId operation;          ///< the hypervisor operation under way for it
-    TimePoint operation_since;
+    TimePoint operation_due = kNever;  ///< no answer to it by then: asked again
+    std::uint32_t unanswered = 0;   ///< how often in a row it was asked again
     std::uint32_t attempts = 0;     ///< failed tries of the present operation
     TimePoint retry_at = kNever;
     TimePoint boot_deadline = kNever;
