@@ -14,6 +14,7 @@ import { changedView, wholeView } from "./view.js";
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2000;
+const LONGEST_PRESS_MS = 1000;
 
 const at = (id) => document.getElementById(id);
 
@@ -21,6 +22,7 @@ let push = null;           // last message of the gateway
 let gatewaySince = null;   // since when the gateway is away
 let chosen = Number(location.hash.replace("#incident-", "")) || null;
 let scheduled = false;
+let pressedUntil = 0;      // a press ends on what it began on: nothing is made anew under the pointer meanwhile
 let expired = false;       // the gateway does not know our log-in any more
 let sought = "";           // what is looked for
 let refreshLook = null;    // puts news into the dialog about a host's death
@@ -33,6 +35,7 @@ function schedule() {
   // A hidden page gets no frames, and needs none.
   requestAnimationFrame(() => {
     scheduled = false;
+    if (performance.now() < pressedUntil) { schedule(); return; }
     const before = performance.now();
     render();
     // For whoever measures the page: how long the last update kept it busy.
@@ -40,6 +43,9 @@ function schedule() {
     performance.clearMeasures();
   });
 }
+
+addEventListener("pointerdown", () => { pressedUntil = performance.now() + LONGEST_PRESS_MS; }, { capture: true });
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { pressedUntil = 0; }, { capture: true });
 
 // ------------------------------------------------------------------ parts of the page itself
 

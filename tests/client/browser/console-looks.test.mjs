@@ -23,7 +23,7 @@ for (const scheme of ["light", "dark"]) {
       await scene.picture(page, `console-${name}-${scheme}`);
       await scene.picture(page, `console-${name}-${scheme}-whole`, { fullPage: true });
       assert.deepEqual(await scene.findings(page), []);
-      await page.click('[data-key="what-if-alpha"]');
+      await page.locator('[data-key="what-if-alpha"]').click();
       await page.waitForSelector("dialog[open] .rehearsed");
       assert.deepEqual(await scene.findings(page), []);
       await scene.picture(page, `what-if-${name}-${scheme}`);

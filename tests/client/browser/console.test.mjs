@@ -20,7 +20,7 @@ test("hosts, duties, protection and the newest incident are on the page", async 
   assert.match(await text(page, ".story"), /at most 3.2 s/);
   assert.match(await text(page, "#problems"), /no second failure domain/);
   assert.equal(await page.$$eval(".axis .phase", (rows) => rows.length), 9);
-  await page.click('[data-key="incident-8"]');
+  await page.locator('[data-key="incident-8"]').click();
   await page.waitForFunction(() => document.querySelector(".story h3").textContent.includes("us-14"));
   await page.close();
 });
@@ -82,7 +82,7 @@ test("a host is switched off with a reason, where it has a fence agent; what is 
   assert.equal(await page.$('[data-key="fence-beta"]'), null, "no fence agent");
   assert.equal(await page.$('[data-key="fence-gamma"]'), null, "off already");
   assert.match(await text(page, "#host-gamma header"), /off/);
-  await page.click('[data-key="fence-alpha"]');
+  await page.locator('[data-key="fence-alpha"]').click();
   await page.waitForSelector("dialog[open] .preview .rehearsed");
   assert.match(await text(page, "dialog"), /Switch alpha off\?.*cuts the power.*no host has room/s);
   await page.type("#reason", "smoke");
@@ -94,6 +94,28 @@ test("a host is switched off with a reason, where it has a fence agent; what is 
   failed.hosts[0].fence = { state: "failing", error: "the plug is stuck" };
   scene.view(failed);
   await page.waitForFunction(() => /Host alpha could not be switched off.*the plug is stuck/.test(document.getElementById("problems").textContent));
+  scene.view(view);
+  await page.close();
+});
+
+test("a press ends on what it began on, whatever news comes meanwhile", async () => {
+  const page = await scene.page("/console");
+  const button = await page.waitForSelector('[data-key="fence-alpha"]');
+  await page.locator('[data-key="fence-alpha"]').hover();
+  const wire = await page.createCDPSession();
+  await wire.send("Network.enable");
+  const came = new Promise((resolve) => { wire.once("Network.webSocketFrameReceived", resolve); });
+  await page.mouse.down();
+  const failed = structuredClone(view);
+  failed.hosts[0].fence = { state: "failing", error: "the plug is stuck" };
+  scene.view(failed);
+  await came;
+  await page.evaluate(() => new Promise((drawn) => { requestAnimationFrame(() => requestAnimationFrame(drawn)); }));
+  assert.ok(await button.evaluate((pressed) => pressed.isConnected), "it is not made anew under the pointer");
+  await page.mouse.up();
+  await page.waitForSelector("dialog[open]");
+  await page.waitForFunction(() => /the plug is stuck/.test(document.getElementById("problems").textContent));
+  assert.ok(!await button.evaluate((pressed) => pressed.isConnected), "afterwards the news is shown");
   scene.view(view);
   await page.close();
 });
@@ -135,7 +157,7 @@ test("what if a host died: on every host, in full when asked, and before an act"
   const page = await scene.page("/console");
   await page.waitForSelector('[data-key="what-if-alpha"]');
   assert.match(await text(page, '[data-key="what-if-alpha"]'), /3 would go on elsewhere, in about 1.2 s; 1 would have no place/);
-  await page.click('[data-key="what-if-alpha"]');
+  await page.locator('[data-key="what-if-alpha"]').click();
   await page.waitForSelector("dialog[open] .rehearsed");
   assert.match(await text(page, "dialog"), /Ledger of reading-room.*no host has room.*us-6 → us-12 on gamma.*a new machine on beta.*4 real incidents/s);
   await page.keyboard.press("Escape");
@@ -150,7 +172,7 @@ test("what if a host died: on every host, in full when asked, and before an act"
 test("a pool is resized and a message is sent from the page", async () => {
   const page = await scene.page("/console");
   await page.waitForSelector('[data-key="pool-small"]');
-  await page.click('[data-key="pool-small"]');
+  await page.locator('[data-key="pool-small"]').click();
   await page.waitForSelector("dialog[open] #field-min_idle");
   await page.$eval("#field-min_idle", (input) => { input.value = "3"; });
   await page.type("#reason", "exams next week");
@@ -158,7 +180,7 @@ test("a pool is resized and a message is sent from the page", async () => {
   await page.waitForSelector("dialog .result.good");
   assert.match(await scene.manager.line(/^asked pool.*reason/), /\[min_idle=3\]/);
   await page.keyboard.press("Enter");
-  await page.click("#tell");
+  await page.locator("#tell").click();
   await page.waitForSelector("dialog[open] #field-text");
   await page.type("#field-text", "The printer is back.");
   await page.type("#reason", "people asked");
@@ -182,7 +204,7 @@ test("whoever may only look sees what an act would do, and cannot do it", async 
   const page = await scene.page("/console", { key: scene.observerKey() });
   await page.waitForSelector('[data-key="over-2"]');
   await page.waitForFunction(() => document.body.classList.contains("observer"));
-  await page.click('[data-key="over-2"]');
+  await page.locator('[data-key="over-2"]').click();
   await page.waitForSelector("dialog[open] .preview .rehearsed");
   assert.match(await text(page, "dialog"), /You may look and not act/);
   assert.ok(await page.$eval("dialog button.main, dialog button.risky", (button) => button.disabled));
@@ -193,7 +215,7 @@ test("a log-in that has run out is told, and what was known stays", async () => 
   const page = await scene.page("/console");
   await page.waitForSelector('[data-key="over-2"]');
   await page.deleteCookie(...(await page.cookies()));
-  await page.click('[data-key="over-2"]');
+  await page.locator('[data-key="over-2"]').click();
   await page.waitForSelector("dialog[open] #reason");
   await page.type("#reason", "x");
   await page.keyboard.press("Enter");
