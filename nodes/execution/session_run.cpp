@@ -4,17 +4,21 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 
 namespace understudy::node {
 namespace {
 
 constexpr int kStatusDescriptor = 3;
+constexpr const char* kWordFolder = "/run/understudy";
+constexpr const char* kWordFile = "ended";
 
 // What is left of a run: killed at once, taken apart by the cleaner.
 struct Remains {
@@ -30,11 +34,18 @@ struct Remains {
     }
 };
 
-std::string first_line(const std::string& file) {
-    std::ifstream from(file);
-    std::string line;
-    std::getline(from, line);
-    return line;
+/// What the first process of a session wrote down at the end: in words, and as its exit status.
+struct LastWord {
+    std::string words;
+    std::string status;
+};
+
+LastWord last_word(const std::string& root) {
+    std::ifstream from(root + kWordFolder + "/" + kWordFile);
+    LastWord word;
+    std::getline(from, word.words);
+    std::getline(from, word.status);
+    return word;
 }
 
 std::string last_log_lines(const std::string& file) {
@@ -54,6 +65,7 @@ SessionRun::SessionRun(Ground& ground, std::string name, std::string root, Liste
 
 SessionRun::~SessionRun() {
     if (process_watch_ != 0) ground_.loop.unwatch(process_watch_);
+    if (word_watch_ != 0) ground_.loop.unwatch(word_watch_);
     if (status_watch_ != 0) ground_.loop.unwatch(status_watch_);
     group_.thaw();
     group_.kill();
@@ -106,6 +118,15 @@ Result<> SessionRun::adopt(int pid) {
 
 void SessionRun::watch_process() {
     process_watch_ = ground_.loop.watch(child_.pidfd.get(), EPOLLIN, [this](std::uint32_t) { note_end(); });
+    watch_word();
+}
+
+/// The kernel takes a session apart process by process before the end of its first one can be seen. The first one's
+/// word is there before. Without a watch the end is noticed all the same, only later.
+void SessionRun::watch_word() {
+    word_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    if (!word_ || ::inotify_add_watch(word_.get(), (root_ + kWordFolder).c_str(), IN_CLOSE_WRITE | IN_ONLYDIR) < 0) return;
+    word_watch_ = ground_.loop.watch(word_.get(), EPOLLIN, [this](std::uint32_t) { note_word(); });
 }
 
 void SessionRun::watch_status() {
@@ -125,25 +146,46 @@ void SessionRun::watch_status() {
     });
 }
 
+void SessionRun::note_word() {
+    alignas(inotify_event) char events[4096];
+    bool spoke = false;
+    for (ssize_t got = 0; (got = ::read(word_.get(), events, sizeof events)) > 0;) {
+        for (const char* at = events; at < events + got;) {
+            const auto* event = reinterpret_cast<const inotify_event*>(at);
+            spoke = spoke || (event->len > 0 && std::string_view(event->name) == kWordFile);
+            at += sizeof *event + event->len;
+        }
+    }
+    const std::string status = spoke ? last_word(root_).status : "";
+    if (status.empty()) return;
+    group_.kill();               // nothing of it acts any more when its end is told
+    over(status == "0" ? Ending::closed : Ending::crashed, "the session ended");
+}
+
 void SessionRun::note_end() {
-    ground_.loop.unwatch(process_watch_);
-    process_watch_ = 0;
     const ProcessEnd end = take_end(child_);
     child_ = {};
+    over(end.clean() ? Ending::closed : Ending::crashed, "the session's first process " + describe(end));
+}
+
+void SessionRun::over(Ending ending, const std::string& otherwise) {
+    for (Loop::Id* watch : {&process_watch_, &word_watch_}) {
+        if (*watch != 0) ground_.loop.unwatch(*watch);
+        *watch = 0;
+    }
     char part[512];
     for (ssize_t got = 0; status_ && (got = ::read(status_.get(), part, sizeof part)) > 0;) status_text_.append(part, static_cast<std::size_t>(got));
     const auto at = status_text_.find("failed ");
-    std::string words = first_line(root_ + "/run/understudy/ended");
+    std::string words = last_word(root_).words;
     const auto listener = listener_;  // they may destroy this object
     if (!runs_ || at != std::string::npos) {
         if (at != std::string::npos) words = status_text_.substr(at + 7, status_text_.find('\n', at) - at - 7);
-        if (words.empty()) words = "the session's first process " + describe(end);
+        if (words.empty()) words = otherwise;
         if (const auto last = last_log_lines(root_ + "/run/understudy/log"); !last.empty()) words += " (its last words: " + last + ")";
         listener.on_failed(words);
         return;
     }
-    if (words.empty()) words = "the session's first process " + describe(end);
-    listener.on_ended(end.clean() ? Ending::closed : Ending::crashed, words);
+    listener.on_ended(ending, words.empty() ? otherwise : words);
 }
 
 }  // namespace understudy::node

@@ -44,7 +44,10 @@ class SessionRun {
   private:
     void watch_process();
     void watch_status();
+    void watch_word();
     void note_end();
+    void note_word();
+    void over(Ending ending, const std::string& otherwise);
 
     Ground& ground_;
     const std::string name_;
@@ -54,6 +57,8 @@ class SessionRun {
     Child child_;
     Descriptor status_;       ///< what the first process says while it starts
     std::string status_text_;
+    Descriptor word_;         ///< tells when the first process writes down how the session ended
+    Loop::Id word_watch_ = 0;
     Loop::Id process_watch_ = 0;
     Loop::Id status_watch_ = 0;
     bool runs_ = false;

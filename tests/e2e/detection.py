@@ -24,7 +24,8 @@ from scenarios import claim, one_application_is_seen_and_typing_reaches_it
 PHASES = ("detected", "proven", "decided", "durable", "restored", "picture")
 GOALS_MS = {"process": 5, "instance": 20}
 LONGEST_MS = 1000  # a heartbeat: what ended is noticed by its end and not by silence
-ONE_APPLICATION = {"applications": DEMO_APPLICATIONS[:1]}
+# What is killed again and again is to be restored each time: these are not the crashes that a fresh start is for.
+ONE_APPLICATION = {"applications": DEMO_APPLICATIONS[:1], "timing": {"crash_limit": 1000}}
 
 
 class HandyCluster(WithHands, Cluster):

@@ -98,20 +98,62 @@ Result<> LibvirtConnection::prepare_embedded_root() const {
     return make_directory(root() + "/etc").and_then([&] { return write_file(root() + "/etc/qemu.conf", settings); });
 }
 
-Result<Connection> LibvirtConnection::get() {
-    const std::lock_guard lock(mutex_);
-    if (!connection_ || virConnectIsAlive(connection_.get()) != 1) {
-        drop();
-        const auto prepared = driver_ == Driver::embedded ? prepare_embedded_root() : driver_ == Driver::remote ? knock(uri_) : Result<>();
-        if (!prepared) return tl::unexpected(prepared.error());
-        connection_.reset(virConnectOpen(uri_.c_str()));
-        if (!connection_) return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + uri_ + ": " + libvirt_words());
-        if (driver_ == Driver::remote) virConnectSetKeepAlive(connection_.get(), kKeepAliveSeconds, kKeepAliveCount);
-        lifecycle_ = virConnectDomainEventRegisterAny(connection_.get(), nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                                      VIR_DOMAIN_EVENT_CALLBACK(&LibvirtConnection::heard), this, nullptr);
+Result<Connection> LibvirtConnection::open() const {
+    Connection made(virConnectOpen(uri_.c_str()));
+    if (!made) return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + uri_ + ": " + libvirt_words());
+    if (driver_ == Driver::remote) virConnectSetKeepAlive(made.get(), kKeepAliveSeconds, kKeepAliveCount);
+    return made;
+}
+
+Result<> LibvirtConnection::listen() {
+    if (connection_ && virConnectIsAlive(connection_.get()) == 1) return {};
+    drop();
+    const auto prepared = driver_ == Driver::embedded ? prepare_embedded_root() : driver_ == Driver::remote ? knock(uri_) : Result<>();
+    if (!prepared) return prepared;
+    auto made = open();
+    if (!made) return tl::unexpected(made.error());
+    connection_ = std::move(*made);
+    lifecycle_ = virConnectDomainEventRegisterAny(connection_.get(), nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                  VIR_DOMAIN_EVENT_CALLBACK(&LibvirtConnection::heard), this, nullptr);
+    return {};
+}
+
+Result<LibvirtConnection::Lease> LibvirtConnection::get() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (auto listens = listen(); !listens) return tl::unexpected(listens.error());
+        if (driver_ != Driver::remote) {
+            virConnectRef(connection_.get());
+            return Lease(connection_.get());
+        }
     }
-    virConnectRef(connection_.get());
-    return Connection(connection_.get());
+    return lend();
+}
+
+Result<LibvirtConnection::Lease> LibvirtConnection::lend() {
+    for (Connection candidate;; candidate.reset()) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (idle_.empty()) break;
+            candidate = std::move(idle_.back());
+            idle_.pop_back();
+        }
+        if (virConnectIsAlive(candidate.get()) == 1) return Lease(candidate.release(), Return{this});
+    }
+    auto made = open();
+    if (!made) return tl::unexpected(made.error());
+    return Lease(made->release(), Return{this});
+}
+
+void LibvirtConnection::take_back(Connection connection) {
+    if (virConnectIsAlive(connection.get()) != 1) return;
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(connection));
+}
+
+void LibvirtConnection::Return::operator()(virConnectPtr connection) const {
+    if (lender == nullptr) virConnectClose(connection);
+    else lender->take_back(Connection(connection));
 }
 
 void LibvirtConnection::drop() {

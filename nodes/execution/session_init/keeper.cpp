@@ -169,8 +169,10 @@ void Keeper::say(const std::string& status) {
 }
 
 End Keeper::end(End how, const std::string& words) {
+    // Whoever watches the file knows the end from it long before everything else of the session is gone too.
+    const std::string lines = words + "\n" + std::to_string(static_cast<int>(how)) + "\n";
     const int file = ::open(kEndFile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    [[maybe_unused]] const auto written = ::write(file, words.data(), words.size());
+    [[maybe_unused]] const auto written = ::write(file, lines.data(), lines.size());
     ::close(file);
     return how;
 }
