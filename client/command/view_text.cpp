@@ -164,6 +164,9 @@ std::string target_note(const Json& pool) {
     if (number_of(target, "paused") > 0) note += " and " + text_of(target, "paused") + " standing still";
     note += ": " + text_of(target, "why");
     if (const std::string why = text_of(pool, "standing_reason"); !why.empty()) note += "; none is made to stand still: " + why;
+    if (const auto lost = number_of(pool, "beyond_reach"); lost > 0) {
+        note += "; " + text_of(pool, "beyond_reach") + " given up on hosts that do not answer: they are not counted";
+    }
     std::string next = "  the next one:";
     for (const Json& host : list_of(pool, "hosts")) next += " " + text_of(host, "host") + " (" + text_of(host, "verdict") + ")";
     return "\n" + printable(note) + "\n" + printable(next);

@@ -250,6 +250,24 @@ bool nothing_runs(Phase phase) {
     return phase == Phase::ended || phase == Phase::failed || phase == Phase::released;
 }
 
+/// After lost records: this machine has obeyed a newer epoch of the session than anybody else remembers, and will obey
+/// no older. The session goes on; somebody else stands by for it.
+void knows_newer(State& state, NodeId from, const SessionStatus& status) {
+    UNDERSTUDY_MARK("rebuild.node_knows_a_newer_epoch");
+    change_session(state, status.session, [&](SessionRecord& record) { record.epoch_floor = std::max(record.epoch_floor, status.epoch + 1); });
+    SessionLive& live = state.session_live[status.session];
+    live.failed_on.insert(from);
+    live.failed_until = state.now + state.settings.operation_retry;
+    state.timers.arm({TimerKind::session, status.session.value}, live.failed_until);
+}
+
+/// When something may have changed: the end of its pool's rest, or the usual pause between tries.
+Duration ask_again_in(const State& state, const TerminalRecord& terminal) {
+    const auto pool = state.pool_live.find(profile_of(state, terminal).flavour);
+    const bool rests = pool != state.pool_live.end() && pool->second.paused_until > state.now;
+    return rests ? pool->second.paused_until - state.now : state.settings.operation_retry;
+}
+
 }  // namespace
 
 void release_session(State& state, NodeId id, SessionId session, Epoch epoch) {
@@ -286,17 +304,6 @@ void resend_unconfirmed(State& state, NodeId id) {
     }
     resend<AssignSession>(state, id, live);
     resend<AssignDesktop>(state, id, live);
-}
-
-/// After lost records: this machine has obeyed a newer epoch of the session than anybody else remembers, and will obey
-/// no older. The session goes on; somebody else stands by for it.
-static void knows_newer(State& state, NodeId from, const SessionStatus& status) {
-    UNDERSTUDY_MARK("rebuild.node_knows_a_newer_epoch");
-    change_session(state, status.session, [&](SessionRecord& record) { record.epoch_floor = std::max(record.epoch_floor, status.epoch + 1); });
-    SessionLive& live = state.session_live[status.session];
-    live.failed_on.insert(from);
-    live.failed_until = state.now + state.settings.operation_retry;
-    state.timers.arm({TimerKind::session, status.session.value}, live.failed_until);
 }
 
 void on_session_status(State& state, NodeId from, const SessionStatus& status) {
@@ -465,13 +472,6 @@ bool desktop_ready(const State& state, const TerminalRecord& terminal) {
         return status->second.phase == Phase::running;
     }
     return state.terminal_live.at(terminal.id).hot;
-}
-
-/// When something may have changed: the end of its pool's rest, or the usual pause between tries.
-static Duration ask_again_in(const State& state, const TerminalRecord& terminal) {
-    const auto pool = state.pool_live.find(profile_of(state, terminal).flavour);
-    const bool rests = pool != state.pool_live.end() && pool->second.paused_until > state.now;
-    return rests ? pool->second.paused_until - state.now : state.settings.operation_retry;
 }
 
 void tell_client(State& state, TerminalId id) {

@@ -200,8 +200,7 @@ Step Core::imagine_gone(Moment now, HostId host) {
     state.wall_ms = now.wall_ms;
     HostLive& live = state.host_live[host];
     live.listed = true;
-    live.reachable = false;
-    live.last_error = "it is gone";
+    now_silent(state, host, "it is gone");
     const std::set<NodeId> nodes = live.nodes;
     for (const NodeId id : nodes) prove_down(state, id, Proof::instance_ended, "its host died", now.at);
     state.pools_dirty = true;

@@ -40,6 +40,9 @@ void rebuild_index(State& state);
 [[nodiscard]] bool reachable(const State& state, NodeId id);
 /// Recomputes the candidate sets for one node.
 void refresh_node(State& state, NodeId id);
+/// A host's hypervisor answers, or does not, in the words of whoever asked it.
+void now_answers(State& state, HostId id);
+void now_silent(State& state, HostId id, std::string why);
 void queue_terminal(State& state, TerminalId id);
 void queue_users(State& state, NodeId id);
 /// Lets every terminal that waits for a place look again.
@@ -178,6 +181,9 @@ void creation_failed(State& state, NodeId id, std::string why);
 void check_operation(State& state, NodeId id);
 /// Making this one came to nothing on its host; a better host may have to try.
 [[nodiscard]] bool may_go_elsewhere(const State& state, const NodeRecord& node);
+/// Has the pool as many machines as it may have? Those beyond reach do not count: nobody can say when they will be
+/// destroyed, and they serve nobody. What they take of their host stays taken.
+[[nodiscard]] bool at_max_total(const PoolLive& live, const PoolRecord& pool);
 /// How many of its machines there are beyond max_total, without those that are being destroyed.
 [[nodiscard]] std::size_t above_max_total(const PoolLive& live, const PoolRecord& pool);
 void plan_pools(State& state);

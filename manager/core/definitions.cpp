@@ -66,6 +66,12 @@ std::string fits_nowhere(const State& state, const PoolRecord& pool) {
     return text;
 }
 
+/// Given up, used by nobody, and its hypervisor does not answer.
+bool beyond_reach(const State& state, NodeId id) {
+    const auto pool = state.pool_live.find(state.nodes.at(id).flavour);
+    return pool != state.pool_live.end() && pool->second.beyond_reach.contains(id) && state.uses.at(id).count() == 0;
+}
+
 Result<> check_environment(const State& state, const std::string& whose, const std::string& environment) {
     if (environment.empty() || state.environments.find(environment) != nullptr) return {};
     return failure(ErrorCode::not_found, whose + ": there is no environment '" + environment + "'; " + names_of(state.environments.rows()));
@@ -122,16 +128,21 @@ Result<std::string> remove_host(State& state, const std::string& name) {
     const auto known = state.host_names.find(name);
     if (known == state.host_names.end()) return failure(ErrorCode::not_found, "there is no host named '" + name + "'");
     const HostId id = known->second;
-    const std::set<NodeId>& nodes = state.host_live[id].nodes;
-    if (!nodes.empty()) {
+    const std::set<NodeId> nodes = state.host_live[id].nodes;
+    const auto holds = std::find_if(nodes.begin(), nodes.end(), [&](NodeId node) { return !beyond_reach(state, node); });
+    if (holds != nodes.end()) {
         return failure(ErrorCode::refused, "host " + name + " still has " + std::to_string(nodes.size()) + " machines, such as " +
-                                               describe(state, *nodes.begin()) + "; set it to maintenance and wait until it is empty");
+                                               describe(state, *holds) + "; set it to maintenance and wait until it is empty");
     }
+    for (const NodeId node : nodes) erase_node(state, node);
+    if (const OperationId fence = state.host_live[id].fence) state.fences.erase(fence);
     state.hosts.erase(id);
     state.host_names.erase(known);
     state.host_live.erase(id);
     state.pools_dirty = true;
-    return "host " + name + " is removed";
+    if (nodes.empty()) return "host " + name + " is removed";
+    UNDERSTUDY_MARK("definitions.lost_host_removed");
+    return "host " + name + " is removed, and " + std::to_string(nodes.size()) + " machines on it that were given up and could not be destroyed are forgotten";
 }
 
 Result<std::string> define_pool(State& state, const PoolRecord& pool, Author author) {

@@ -41,6 +41,19 @@ void find_largest_host(const State& state, const PoolLive& live, Target& target)
 
 void learn(Duration& usual, Duration seen) { usual = usual == Duration{0} ? seen : usual + (seen - usual) / 4; }
 
+PoolLive& pool_of(State& state, NodeId id) { return state.pool_live[state.nodes.at(id).flavour]; }
+
+/// Its host proved that it can do this, and how long it takes is learnt. False: nobody asked for it lately (it was
+/// scrubbed, or asked for by an earlier manager).
+bool succeeded(State& state, NodeId id, Duration& usual) {
+    state.host_live[state.nodes.at(id).host].creation_failures = 0;
+    NodeLive& live = state.live[id];
+    if (live.asked_for == kNever) return false;
+    learn(usual, state.now - live.asked_for);
+    live.asked_for = kNever;
+    return true;
+}
+
 }  // namespace
 
 Target target_of(const State& state, const PoolRecord& pool) {
@@ -87,26 +100,17 @@ void note_taken(State& state, NodeId id) {
 }
 
 void made_one(State& state, NodeId id) {
-    const NodeRecord& node = state.nodes.at(id);
-    state.host_live[node.host].creation_failures = 0;
-    PoolLive& pool = state.pool_live[node.flavour];
+    const bool continued = state.nodes.at(id).tier == Tier::paused;
+    PoolLive& pool = pool_of(state, id);
     pool.failures = 0;
     pool.moves = 0;
-    NodeLive& live = state.live[id];
-    if (live.asked_for == kNever) return;  // scrubbed, or asked for by an earlier manager
-    if (node.tier == Tier::paused) pool.resumption = {};
-    learn(node.tier == Tier::paused ? pool.usual.resumed : pool.usual.made, state.now - live.asked_for);
-    live.asked_for = kNever;
+    if (succeeded(state, id, continued ? pool.usual.resumed : pool.usual.made) && continued) pool.resumption = {};
 }
 
 void stands_still(State& state, NodeId id) {
-    const NodeRecord& node = state.nodes.at(id);
-    state.host_live[node.host].creation_failures = 0;
-    PoolLive& pool = state.pool_live[node.flavour];
+    PoolLive& pool = pool_of(state, id);
     pool.stand_still = {};
-    NodeLive& live = state.live[id];
-    if (live.asked_for != kNever) learn(pool.usual.standing, state.now - live.asked_for);
-    live.asked_for = kNever;
+    succeeded(state, id, pool.usual.standing);
 }
 
 }  // namespace understudy::manager

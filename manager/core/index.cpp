@@ -29,6 +29,13 @@ bool is_expected(const NodeRecord& node) {
     return (node.state == NodeState::idle || node.state == NodeState::serving) && node.proof == Proof::none;
 }
 
+/// Given up for good, and it serves nobody: its sessions are elsewhere, or may be since it is proven down. Whether it
+/// still exists can only be said, and changed, by a hypervisor that does not answer.
+bool is_beyond_reach(const State& state, const NodeRecord& node, std::size_t uses) {
+    if (node.state != NodeState::condemned || state.host_live.at(node.host).reachable) return false;
+    return (node.proof != Proof::none || uses == 0) && !UNDERSTUDY_PLANTED("lost_machines_count");
+}
+
 /// A node became free: as many waiting terminals as it has slots look at it. The sweep (sweep_wanting)
 /// finds whatever this passes over, so a storm of free nodes does not plan for everybody each time.
 void offer(State& state, const NodeRecord& node) {
@@ -43,6 +50,10 @@ void offer(State& state, const NodeRecord& node) {
         queue_terminal(state, id);
         ++offered;
     }
+}
+
+void refresh_nodes_on(State& state, const HostLive& host) {
+    for (const NodeId id : host.nodes) refresh_node(state, id);
 }
 
 void use(State& state, NodeId node, SessionId session, Duty duty, bool add) {
@@ -155,6 +166,7 @@ void refresh_node(State& state, NodeId id) {
     auto& pool = state.pool_live[record->flavour];
     const bool was_idle = pool.idle.erase(id) != 0;
     pool.doubted.erase(id);
+    const bool was_beyond_reach = pool.beyond_reach.erase(id) != 0;
     const std::size_t uses = state.uses[id].count();
     const bool can_take = fit(state, id);
     if (record->state == NodeState::idle && can_take) {
@@ -176,11 +188,27 @@ void refresh_node(State& state, NodeId id) {
     }
     if (record->state == NodeState::idle && record->proof == Proof::none && !state.live[id].given_up) pool.doubted.insert(id);
     if (record->state == NodeState::condemned && uses == 0 && state.live[id].destroyed) state.unused.insert(id);
+    if (is_beyond_reach(state, *record, uses)) {
+        pool.beyond_reach.insert(id);
+        if (!was_beyond_reach) state.pools_dirty = true;
+    }
     if (record->state != NodeState::serving) return;
     if (uses == 0) state.unused.insert(id);
     else if (can_take && uses < record->slots) {
         (record->role == Role::execution ? state.open_execution : state.open_presentation).insert(id);
     }
+}
+
+void now_answers(State& state, HostId id) {
+    HostLive& host = state.host_live[id];
+    host.last_error.clear();
+    if (!std::exchange(host.reachable, true)) refresh_nodes_on(state, host);
+}
+
+void now_silent(State& state, HostId id, std::string why) {
+    HostLive& host = state.host_live[id];
+    host.last_error = std::move(why);
+    if (std::exchange(host.reachable, false)) refresh_nodes_on(state, host);
 }
 
 void queue_terminal(State& state, TerminalId id) {
@@ -209,6 +237,7 @@ void erase_node(State& state, NodeId id) {
     if (const NodeRecord* record = state.nodes.find(id)) {
         state.pool_live[record->flavour].idle.erase(id);
         state.pool_live[record->flavour].doubted.erase(id);
+        state.pool_live[record->flavour].beyond_reach.erase(id);
     }
     state.nodes.erase(id);
     state.open_execution.erase(id);

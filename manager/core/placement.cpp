@@ -45,7 +45,7 @@ bool room_elsewhere(const State& state, const std::string& domain, const std::st
     if (std::any_of(machines.coming.begin(), machines.coming.end(), elsewhere)) return true;
     if (std::any_of(machines.standing.begin(), machines.standing.end(),
                     [&](NodeId id) { return elsewhere(id) && can_resume(state, id); })) return true;
-    if (live->second.total >= pool->max_total) return false;
+    if (at_max_total(live->second, *pool)) return false;
     return std::any_of(state.hosts.rows().begin(), state.hosts.rows().end(), [&](const auto& row) {
         const HostLive& host = state.host_live.at(row.first);
         return row.second.domain != domain && !row.second.maintenance && host.listed && host.reachable &&

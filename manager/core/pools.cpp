@@ -88,8 +88,16 @@ void resume_standing(State& state, PoolLive& live, std::vector<Need>& wanted, co
     });
 }
 
+/// Is room about to become free?
+bool some_leave(const PoolLive& live) { return live.leaving.size() > live.beyond_reach.size(); }
+
 /// max_total is reached: a machine where it is of no use makes room for one that is needed elsewhere.
 void make_room(State& state, const PoolLive& live, const std::set<NodeId>& spare) {
+    for (const NodeId id : live.coming) {
+        if (state.host_live.at(state.nodes.at(id).host).reachable) continue;
+        condemn(state, id, "was being made on a host that does not answer; makes room for a needed one");
+        return;
+    }
     if (!live.standing.empty()) {
         condemn(state, *live.standing.rbegin(), "stands still where nobody needs it; makes room for a needed one");
         return;
@@ -116,7 +124,7 @@ bool frees_enough(const State& state, const PoolRecord& pool, const NodeRecord& 
 void make_way_on_host(State& state, const PoolRecord& pool, const Need& need) {
     NodeId idle;
     for (const auto& [flavour, live] : state.pool_live) {
-        if (!live.leaving.empty()) return;
+        if (some_leave(live)) return;
         if (flavour == pool.flavour || idle) continue;
         for (const NodeId id : live.standing) {
             const NodeRecord& node = state.nodes.at(id);
@@ -158,9 +166,9 @@ std::vector<Need> make_needed(State& state, const PoolRecord& pool, const std::v
     OpenHosts open(state, pool);
     std::vector<Need> without_room;
     for (const Need& need : needs) {
-        if (live.total >= pool.max_total) {
+        if (at_max_total(live, pool) && !some_leave(live)) make_room(state, live, spare);
+        if (at_max_total(live, pool)) {  // until what gave way is gone, unless that is beyond reach anyway
             live.reason = "max_total is reached";
-            if (live.leaving.empty()) make_room(state, live, spare);
             break;
         }
         const HostId host = open.best_for(need);
@@ -182,7 +190,7 @@ void make_warm(State& state, const PoolRecord& pool, std::size_t missing, const 
     PoolLive& live = state.pool_live[pool.flavour];
     OpenHosts open(state, pool);
     for (std::size_t i = 0; i < missing; ++i) {
-        if (live.total >= pool.max_total) {
+        if (at_max_total(live, pool)) {
             live.reason = "max_total is reached";
             return;
         }
@@ -204,7 +212,7 @@ void keep_standing(State& state, const PoolRecord& pool, std::uint32_t target, c
         return;
     }
     OpenHosts open(state, pool);
-    while (live.standing.size() + live.standing_soon.size() < target && live.total < pool.max_total) {
+    while (live.standing.size() + live.standing_soon.size() < target && !at_max_total(live, pool)) {
         // While it keeps failing one at a time finds out whether it works again.
         if (live.stand_still.failures > 0 && !live.standing_soon.empty()) return;
         const HostId host = open.best_for(anywhere);
@@ -218,6 +226,7 @@ void keep_standing(State& state, const PoolRecord& pool, std::uint32_t target, c
 struct Wanted {
     std::set<NodeId> spare;   ///< idle or coming, and needed by nobody
     std::vector<Need> needs;  ///< that none of those will meet
+    std::size_t delayed = 0;  ///< coming on hosts that do not answer: nobody waits for these, and they may come yet
     bool somebody_waits = false;
 };
 
@@ -225,7 +234,10 @@ Wanted wanted_of(const State& state, const PoolRecord& pool) {
     const PoolLive& live = state.pool_live.at(pool.flavour);
     Wanted wanted;
     wanted.spare = live.idle;
-    wanted.spare.insert(live.coming.begin(), live.coming.end());
+    for (const NodeId id : live.coming) {
+        if (state.host_live.at(state.nodes.at(id).host).reachable) wanted.spare.insert(id);
+        else ++wanted.delayed;
+    }
     // Not heard of since this manager started: on its way back, as far as anybody knows.
     for (const NodeId id : live.doubted) {
         if (state.live.at(id).health == Health::unknown) wanted.spare.insert(id);
@@ -270,7 +282,7 @@ void keep_warm(State& state, const PoolRecord& pool, const Claims& claims) {
     // A pause of the network must not fill the pool anew: whoever is only late still counts as warm.
     const auto late = std::count_if(live.doubted.begin(), live.doubted.end(),
                                     [&](NodeId id) { return state.live.at(id).health != Health::unknown; });
-    const std::size_t warm = wanted.spare.size() + static_cast<std::size_t>(late);
+    const std::size_t warm = wanted.spare.size() + wanted.delayed + static_cast<std::size_t>(late);
     const Target target = target_of(state, pool);
     std::vector<Need> missing(warm < target.idle ? target.idle - warm : 0, anywhere);
     if (!missing.empty() && !live.standing.empty()) resume_standing(state, live, missing, "continues to keep the pool warm");
@@ -291,6 +303,10 @@ bool can_resume(const State& state, NodeId id) {
     const NodeRecord& node = state.nodes.at(id);
     const HostLive& host = state.host_live.at(node.host);
     return node.state == NodeState::paused && node.proof == Proof::none && !draining(state, node) && host.listed && host.reachable;
+}
+
+bool at_max_total(const PoolLive& live, const PoolRecord& pool) {
+    return live.total - live.beyond_reach.size() >= pool.max_total;
 }
 
 std::size_t above_max_total(const PoolLive& live, const PoolRecord& pool) {

@@ -183,9 +183,7 @@ void on_failure(State& state, NodeId id, const Error& error) {
     }
     if (certain) ++live.attempts;
     if (error.code == ErrorCode::unavailable) {  // nothing new is asked of it until it lists its instances again
-        HostLive& host = state.host_live[node.host];
-        host.reachable = false;
-        host.last_error = error.message;
+        now_silent(state, node.host, error.message);
         if (node.state == NodeState::condemned) consider_fencing(state, node.host);
     }
     const bool deploys = node.state == NodeState::idle || node.state == NodeState::serving;
@@ -233,6 +231,24 @@ void destroy_orphan(State& state, HostId host, NodeId instance) {
     if (state.manager.get().next_id <= instance.value) state.manager.edit().next_id = instance.value + 1;
     note(state, Note::Weight::notice, {}, "instance " + to_string(instance) + " carries our mark and is in no record: it is destroyed");
     act_durable(state, DestroyInstance{operation, host, instance});
+}
+
+/// The pool is full. Does an idle machine make way for one that comes back on a host with fewer of them? One
+/// host that fails must not take all idle machines with it.
+bool makes_way(State& state, const PoolLive& pool, HostId host) {
+    std::map<HostId, std::size_t> spare;
+    for (const NodeId id : pool.idle) ++spare[state.nodes.at(id).host];
+    for (const NodeId id : pool.coming) ++spare[state.nodes.at(id).host];
+    NodeId crowded;
+    std::size_t most = spare[host] + 1;
+    for (const NodeId id : pool.idle) {
+        const std::size_t there = spare[state.nodes.at(id).host];
+        if (there <= most) continue;
+        crowded = id;
+        most = there;
+    }
+    if (crowded) condemn(state, crowded, "the pool has enough, and most of it on this host");
+    return static_cast<bool>(crowded);
 }
 
 }  // namespace
@@ -339,10 +355,12 @@ void on_host_listed(State& state, const HostListed& event) {
     host.listing = false;
     state.pools_dirty = true;
     const bool back = !host.reachable && event.instances.has_value();
-    host.reachable = event.instances.has_value();
     host.listed = true;
-    host.last_error = event.instances ? "" : event.instances.error().message;
-    if (!event.instances) return;
+    if (!event.instances) {
+        now_silent(state, event.host, event.instances.error().message);
+        return;
+    }
+    now_answers(state, event.host);
     shows_life(state, event.host, host.list_sent);
     std::set<NodeId> running;
     for (const ListedInstance& instance : *event.instances) {
@@ -375,24 +393,6 @@ void finish_node(State& state, NodeId id) {
     if (node == nullptr || node->state != NodeState::condemned || !state.live[id].destroyed) return;
     if (state.uses[id].count() == 0) erase_node(state, id);
     else queue_users(state, id);
-}
-
-/// The pool is full. Does an idle machine make way for one that comes back on a host with fewer of them? One
-/// host that fails must not take all idle machines with it.
-static bool makes_way(State& state, const PoolLive& pool, HostId host) {
-    std::map<HostId, std::size_t> spare;
-    for (const NodeId id : pool.idle) ++spare[state.nodes.at(id).host];
-    for (const NodeId id : pool.coming) ++spare[state.nodes.at(id).host];
-    NodeId crowded;
-    std::size_t most = spare[host] + 1;
-    for (const NodeId id : pool.idle) {
-        const std::size_t there = spare[state.nodes.at(id).host];
-        if (there <= most) continue;
-        crowded = id;
-        most = there;
-    }
-    if (crowded) condemn(state, crowded, "the pool has enough, and most of it on this host");
-    return static_cast<bool>(crowded);
 }
 
 void return_unused(State& state) {

@@ -165,6 +165,7 @@ struct PoolLive {
     std::set<NodeId> standing_soon;    ///< being made to stand still
     std::set<NodeId> doubted;          ///< idle, and not heard of lately; nobody has given them up
     std::set<NodeId> leaving;          ///< being destroyed
+    std::set<NodeId> beyond_reach;     ///< of those: serve nobody any more, and their hypervisor does not answer
     std::uint32_t total = 0;           ///< everything that exists or may exist
     std::uint32_t failures = 0;        ///< creations given up in a row
     TimePoint paused_until;            ///< in the past: not paused

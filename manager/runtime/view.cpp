@@ -346,7 +346,7 @@ class Viewer {
                   {"memory_mib", pool.memory_mib}, {"disk_mib", pool.disk_mib}, {"slots", pool.slots}, {"labels", pool.labels},
                   {"policy", pool.policy == Policy::pack ? "pack" : "spread"},
                   {"idle", live.idle.size()}, {"serving", serving}, {"creating", live.coming.size()},
-                  {"standing", live.standing.size()}, {"standing_soon", live.standing_soon.size()}, {"total", live.total},
+                  {"standing", live.standing.size()}, {"standing_soon", live.standing_soon.size()}, {"total", live.total}, {"beyond_reach", live.beyond_reach.size()},
                   {"min_idle", pool.min_idle}, {"max_idle", pool.max_idle}, {"max_total", pool.max_total},
                   {"min_paused", pool.min_paused}, {"max_paused", pool.max_paused}, {"follow_demand", pool.follow_demand},
                   {"making_ms", to_ms(live.usual.made)}, {"paused", live.paused_until > state_.now}, {"reason", live.reason},

@@ -555,9 +555,10 @@ void ManagerStage::show_nodes() {
     }
 }
 
-/// What stands still, and what the pool aims at, where it is told to do either.
+/// What cannot be reached or stands still, and what the pool aims at, where there is any of it.
 static std::string standing_text(const State& state, const PoolRecord& pool, const PoolLive& live) {
     std::string text;
+    if (!live.beyond_reach.empty()) text += ", of those beyond reach " + std::to_string(live.beyond_reach.size());
     if (pool.max_paused > 0) text += ", standing still " + std::to_string(live.standing.size()) + " (+" + std::to_string(live.standing_soon.size()) + ")";
     if (!pool.follow_demand) return text;
     const Target target = target_of(state, pool);

@@ -141,7 +141,7 @@ std::string Oracle::pool_off() const {
         if (kept > pool.max_total) return "the pool keeps " + std::to_string(kept) + " machines, max_total is " + std::to_string(pool.max_total);
         if (stock.idle > pool.max_idle) return std::to_string(stock.idle) + " machines are idle, max_idle is " + std::to_string(pool.max_idle);
         if (stock.standing > pool.max_paused) return std::to_string(stock.standing) + " stand still, max_paused is " + std::to_string(pool.max_paused);
-        if (stock.total >= pool.max_total || !room_somewhere(world_)) continue;
+        if (kept >= pool.max_total || !room_somewhere(world_)) continue;
         if (stock.idle < pool.min_idle) return std::to_string(stock.idle) + " machines are idle, min_idle is " + std::to_string(pool.min_idle);
         if (stock.standing < pool.min_paused) return std::to_string(stock.standing) + " stand still, min_paused is " + std::to_string(pool.min_paused);
     }

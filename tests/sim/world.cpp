@@ -1,6 +1,7 @@
 // See world.hpp.
 #include "tests/sim/world.hpp"
 
+#include <algorithm>
 #include <exception>
 
 #include "tests/sim/solver.hpp"
@@ -193,13 +194,16 @@ void World::safety_phase() {
 bool World::roomy() const {
     SiteShape shape;
     shape.slots = kSlots;
-    std::uint32_t lost = 0;
+    std::uint32_t lost = 0;  // they count as machines, and serve nobody; those that are given up do neither
     for (std::uint32_t i = 0; i < site.hosts().size(); ++i) {
         const Site::Host& host = site.hosts()[i];
         if (site.hypervisor_answers(i) && host.failing_permille == 0) {
             shape.instances_per_host.push_back(plan.disks_per_host == 0 ? host.vcpus : plan.disks_per_host);
         } else {
-            lost += static_cast<std::uint32_t>(host.nodes.size());
+            lost += static_cast<std::uint32_t>(std::count_if(host.nodes.begin(), host.nodes.end(), [this](const SimNode* node) {
+                const auto record = oracle.nodes().find(node->id());
+                return record == oracle.nodes().end() || record->second.state != manager::NodeState::condemned;
+            }));
         }
     }
     const std::uint32_t most = plan.max_total > lost ? plan.max_total - lost : 0;

@@ -5,6 +5,9 @@ import { acts, confirmAct } from "./acts.js";
 
 const PARTS = [["serving", "serving"], ["idle", "idle"], ["standing", "standing still"], ["creating", "being created"]];
 
+// Given up, and nobody can say whether they still exist.
+const lost = (pool) => (pool.beyond_reach ? `, ${pool.beyond_reach} given up on hosts that do not answer (not counted)` : "");
+
 // Why as many are kept ready as are, and where the next one would be made.
 function reasons(pool) {
   if (!pool.target) return null;
@@ -24,8 +27,8 @@ export function poolCards(view) {
       h("header", {}, h("h3", {}, pool.flavour), h("span", { class: "soft" }, `${pool.vcpus} CPU, ${memory(pool.memory_mib)}, image ${pool.image}`),
         pool.paused && h("span", { class: "badge bad" }, "paused"),
         h("span", { class: "deeds" }, h("button", { class: "small", type: "button", "data-key": `pool-${pool.flavour}`, "aria-label": `Resize pool ${pool.flavour}`, onclick: () => confirmAct(acts.pool(pool)) }, "Resize"))),
-      h("div", { class: "cells", role: "img", "aria-label": `${pool.total} of at most ${pool.max_total}` }, cells),
-      h("p", { class: "soft" }, PARTS.map(([key, text]) => `${pool[key] ?? 0} ${text}`).join(", "), `; ${pool.min_idle} to ${pool.max_idle} kept idle, at most ${pool.max_total}${pool.making_ms ? `; making one takes about ${duration(pool.making_ms * 1000)}` : ""}`),
+      h("div", { class: "cells", role: "img", "aria-label": `${pool.total - (pool.beyond_reach ?? 0)} of at most ${pool.max_total}` }, cells),
+      h("p", { class: "soft" }, PARTS.map(([key, text]) => `${pool[key] ?? 0} ${text}`).join(", "), lost(pool), `; ${pool.min_idle} to ${pool.max_idle} kept idle, at most ${pool.max_total}${pool.making_ms ? `; making one takes about ${duration(pool.making_ms * 1000)}` : ""}`),
       pool.reason ? h("p", { class: "note" }, pool.reason) : null,
       reasons(pool));
   });
