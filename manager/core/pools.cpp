@@ -91,22 +91,22 @@ void resume_standing(State& state, PoolLive& live, std::vector<Need>& wanted, co
 /// Is room about to become free?
 bool some_leave(const PoolLive& live) { return live.leaving.size() > live.beyond_reach.size(); }
 
-/// max_total is reached: a machine where it is of no use makes room for one that is needed elsewhere.
-void make_room(State& state, const PoolLive& live, const std::set<NodeId>& spare) {
+/// What can make room where max_total is reached: a machine that is of no use where it is.
+struct Dispensable {
+    NodeId machine;
+    const char* why = "";
+};
+
+Dispensable dispensable_of(const State& state, const PoolLive& live, const std::set<NodeId>& spare) {
     for (const NodeId id : live.coming) {
         if (state.host_live.at(state.nodes.at(id).host).reachable) continue;
-        condemn(state, id, "was being made on a host that does not answer; makes room for a needed one");
-        return;
+        return {id, "was being made on a host that does not answer; makes room for a needed one"};
     }
-    if (!live.standing.empty()) {
-        condemn(state, *live.standing.rbegin(), "stands still where nobody needs it; makes room for a needed one");
-        return;
-    }
+    if (!live.standing.empty()) return {*live.standing.rbegin(), "stands still where nobody needs it; makes room for a needed one"};
     for (const NodeId id : spare) {
-        if (state.nodes.at(id).state != NodeState::idle) continue;
-        condemn(state, id, "idle where nobody needs it; makes room for a needed one");
-        return;
+        if (state.nodes.at(id).state == NodeState::idle) return {id, "idle where nobody needs it; makes room for a needed one"};
     }
+    return {};
 }
 
 /// Would the host take an instance of this pool if this machine were not there?
@@ -160,24 +160,31 @@ void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
     }
 }
 
-/// Makes what terminals need, as far as hosts and limits allow. What no host has room for is left over.
+/// Makes what terminals need, as far as hosts and limits allow. What waits for room on a host is left over.
 std::vector<Need> make_needed(State& state, const PoolRecord& pool, const std::vector<Need>& needs, const std::set<NodeId>& spare) {
     PoolLive& live = state.pool_live[pool.flavour];
     OpenHosts open(state, pool);
     std::vector<Need> without_room;
     for (const Need& need : needs) {
-        if (at_max_total(live, pool) && !some_leave(live)) make_room(state, live, spare);
-        if (at_max_total(live, pool)) {  // until what gave way is gone, unless that is beyond reach anyway
+        Dispensable gives_way;
+        if (at_max_total(live, pool) && !some_leave(live)) gives_way = dispensable_of(state, live, spare);
+        if (at_max_total(live, pool) && !gives_way.machine) {
             live.reason = "max_total is reached";
             break;
         }
         const HostId host = open.best_for(need);
-        if (!host) {
+        if (!host) {  // nothing gives way for what could not be made: it would only be replaced, and give way again
             without_room.push_back(need);
             if (open.some_wait()) continue;
             live.reason = open.why_none();
             make_way_on_host(state, pool, need);
             continue;
+        }
+        if (gives_way.machine) condemn(state, gives_way.machine, gives_way.why);
+        if (at_max_total(live, pool)) {  // until what gave way is gone, unless that is beyond reach anyway
+            without_room.push_back(need);
+            live.reason = "max_total is reached";
+            break;
         }
         create(state, pool, host, Tier::running, "made for a terminal that needs it");
         open.consider_again(host);
