@@ -150,7 +150,7 @@ void add_hosts(CLI::App& app, Common& common) {
     define.option("--labels", "labels", "what it offers, for pools to ask for")->type_name("A,B");
     define.option("--address", "address", "where its instances are reached; found out without this option")->type_name("ADDRESS");
 
-    Act remove(app, common, "remove-host", "forget a host; refused while machines are there");
+    Act remove(app, common, "remove-host", "forget a host; refused while machines are there that serve or can be destroyed");
     remove.option("name", "name", "the host's name")->required()->type_name("HOST");
 }
 

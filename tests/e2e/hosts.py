@@ -27,26 +27,14 @@ SMALL = {"applications": DEMO_APPLICATIONS[:1], "presentation_backups": 1, "exec
          "separation": "host", "timing": {"lease_ms": LEASE_S * 1000, "inventory_interval_ms": 5000}}
 
 
-class TwoHosts(WithHands, Cluster):
-    """The hosts of tests/hosts/with-hosts; the first one has a BMC."""
+class TwoHosts(Cluster):
+    """The hosts of tests/hosts/with-hosts."""
 
     def __init__(self, name, **settings):
         self.addresses = dict(line.split() for line in os.environ["UNDERSTUDY_HOSTS"].splitlines())
-        self.behind_bmc, self.other = list(self.addresses)[:2]
         self.folders = Path(os.environ["UNDERSTUDY_HOSTS_DIR"])
-        super().__init__(name, **settings)
-        self.bmc = Bmc(self.dir / "bmc", self.folders / self.behind_bmc)
-        fence = {**self.bmc.options(), "fence_limit_ms": 12000, "fence_attempts": 1}
-        self.settings["hosts"] = [{"name": host, "uri": f"qemu+tcp://{address}/system", "address": address,
-                                   **(fence if host == self.behind_bmc else {})} for host, address in self.addresses.items()]
-
-    def hand_addresses(self):
-        return (os.environ["UNDERSTUDY_ADDRESS"], os.environ["UNDERSTUDY_ADDRESS"])
-
-    def configuration(self):
-        own = os.environ["UNDERSTUDY_ADDRESS"]
-        text = super().configuration().replace(f'listen = "tcp://127.0.0.1:{self.port}"', f'listen = "tcp://0.0.0.0:{self.port}"')
-        return text.replace("[instances]\n", f'[instances]\nguest_manager = "tcp://{own}:{self.port}"\n')
+        super().__init__(name, address=os.environ["UNDERSTUDY_ADDRESS"], hosts=tuple(
+            {"name": host, "uri": f"qemu+tcp://{address}/system", "address": address} for host, address in self.addresses.items()), **settings)
 
     def qemu_pids(self):
         """All there are in this PID namespace, which with-hosts has made."""
@@ -73,6 +61,25 @@ class TwoHosts(WithHands, Cluster):
     def host(self, name):
         return next(h for h in self.view()["hosts"] if h["name"] == name)
 
+    def close(self):
+        for host in self.addresses:
+            with contextlib.suppress(OSError):
+                os.kill(self.daemon(host), signal.SIGCONT)
+        super().close()
+
+
+class BesideBmc(WithHands, TwoHosts):
+    """The first host has a BMC."""
+
+    def __init__(self, name, **settings):
+        super().__init__(name, **settings)
+        self.behind_bmc, self.other = list(self.addresses)[:2]
+        self.bmc = Bmc(self.dir / "bmc", self.folders / self.behind_bmc)
+        self.settings["hosts"][0].update({**self.bmc.options(), "fence_limit_ms": 12000, "fence_attempts": 1})
+
+    def hand_addresses(self):
+        return (os.environ["UNDERSTUDY_ADDRESS"], os.environ["UNDERSTUDY_ADDRESS"])
+
     def bring_to(self, desk, host):
         """The session runs there afterwards, with its backup elsewhere."""
         self.settle()
@@ -84,9 +91,6 @@ class TwoHosts(WithHands, Cluster):
         desk.await_checkpoint("xterm")
 
     def close(self):
-        for host in self.addresses:
-            with contextlib.suppress(OSError):
-                os.kill(self.daemon(host), signal.SIGCONT)
         super().close()
         self.bmc.close()
 
@@ -244,7 +248,7 @@ def main():
 
     def claims(results):
         for name, held in (("hosts", CLAIMS), ("lost-host", LOSSES)):
-            results.group(name, one_application_is_seen_and_typing_reaches_it, held, cluster=TwoHosts, **SMALL)
+            results.group(name, one_application_is_seen_and_typing_reaches_it, held, cluster=BesideBmc, **SMALL)
 
     return hold(chosen.only, claims)
 
