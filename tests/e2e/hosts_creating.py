@@ -51,6 +51,11 @@ class Site(TwoHosts):
     def beside(self, host):
         return next(name for name in self.addresses if name != host)
 
+    def close(self):
+        for host in self.addresses:
+            self.plug(host, "up")  # for whoever comes next
+        super().close()
+
     def burn(self, host):
         """It never comes back."""
         self.plug(host, "down")

@@ -99,6 +99,9 @@ Result<> LibvirtConnection::prepare_embedded_root() const {
 }
 
 Result<Connection> LibvirtConnection::open() const {
+    if (driver_ == Driver::remote) {
+        if (auto answers = knock(uri_); !answers) return tl::unexpected(answers.error());
+    }
     Connection made(virConnectOpen(uri_.c_str()));
     if (!made) return failure(ErrorCode::unavailable, "cannot reach the hypervisor at " + uri_ + ": " + libvirt_words());
     if (driver_ == Driver::remote) virConnectSetKeepAlive(made.get(), kKeepAliveSeconds, kKeepAliveCount);
@@ -108,8 +111,9 @@ Result<Connection> LibvirtConnection::open() const {
 Result<> LibvirtConnection::listen() {
     if (connection_ && virConnectIsAlive(connection_.get()) == 1) return {};
     drop();
-    const auto prepared = driver_ == Driver::embedded ? prepare_embedded_root() : driver_ == Driver::remote ? knock(uri_) : Result<>();
-    if (!prepared) return prepared;
+    if (driver_ == Driver::embedded) {
+        if (auto prepared = prepare_embedded_root(); !prepared) return prepared;
+    }
     auto made = open();
     if (!made) return tl::unexpected(made.error());
     connection_ = std::move(*made);
