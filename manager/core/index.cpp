@@ -40,7 +40,7 @@ bool is_beyond_reach(const State& state, const NodeRecord& node, std::size_t use
 /// finds whatever this passes over, so a storm of free nodes does not plan for everybody each time.
 void offer(State& state, const NodeRecord& node) {
     std::uint32_t offered = 0;
-    for (const TerminalId id : state.wanting) {
+    for (const auto& [only_backups, since, id] : state.wanting) {
         if (offered >= node.slots) return;
         const std::vector<Need>& needs = state.terminal_live.at(id).needs;
         const bool fits = std::any_of(needs.begin(), needs.end(), [&](const Need& need) {
@@ -220,7 +220,7 @@ void queue_terminal(State& state, TerminalId id) {
 }
 
 void sweep_wanting(State& state) {
-    for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);
+    for (const Wanting& wanting : state.wanting) queue_terminal(state, wanting.terminal);
 }
 
 void queue_users(State& state, NodeId id) {

@@ -12,7 +12,7 @@ namespace {
 /// All needs that this flavour serves, without two backups of one terminal asking for the same machine.
 std::vector<Need> needs_for(const State& state, const std::string& flavour) {
     std::vector<Need> needs;
-    for (const TerminalId id : state.wanting) {
+    for (const auto& [only_backups, since, id] : state.wanting) {
         const TerminalRecord& terminal = state.terminals.at(id);
         if (profile_of(state, terminal).flavour != flavour) continue;
         const std::vector<Need>& wanted = state.terminal_live.at(id).needs;
@@ -337,7 +337,7 @@ void plan_pools(State& state) {
     const bool changed = std::any_of(reasons.begin(), reasons.end(),
                                      [&](const auto& before) { return state.pool_live[before.first].reason != before.second; });
     if (changed) {  // so that people are told
-        for (const TerminalId terminal : state.wanting) queue_terminal(state, terminal);
+        sweep_wanting(state);
     }
     state.pools_dirty = false;  // what was just begun is counted already
 }

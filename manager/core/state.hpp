@@ -106,6 +106,15 @@ struct Need {
     bool operator==(const Need&) const = default;
 };
 
+/// One terminal that wants a place. In this order machines are offered: first to those whom nobody serves, among
+/// equals to who has waited longest.
+struct Wanting {
+    bool only_backups = false;
+    std::uint64_t since = 0;  ///< numbers rise
+    TerminalId terminal;
+    auto operator<=>(const Wanting&) const = default;
+};
+
 struct TerminalLive {
     ClientId client;            ///< the connected terminal program
     ClientId turned_away;       ///< the last one that wanted it meanwhile; told of once
@@ -114,6 +123,7 @@ struct TerminalLive {
     std::string told_waiting;   ///< the last such text told to `client`
     Epoch told_epoch = 0;       ///< epoch of the last redirect told to `client`
     std::vector<Need> needs;
+    std::optional<Wanting> wants;    ///< as it stands in State::wanting
     IncidentId incident;        ///< newest presentation incident
     std::set<NodeId> holders;   ///< nodes that were told something about its desktop and have not let go
     std::set<NodeId> failed_on;      ///< where a desktop failed to start lately
@@ -263,7 +273,8 @@ struct State {
     std::set<NodeId> open_execution;     ///< serving in that role, fit, with a free slot
     std::set<NodeId> open_presentation;
     std::set<NodeId> unused;             ///< serving without any use: to be returned at the end of the step
-    std::set<TerminalId> wanting;        ///< terminals with needs
+    std::set<Wanting> wanting;           ///< terminals with needs
+    std::uint64_t next_wanting = 1;
 
     // ---- live
     std::unordered_map<NodeId, NodeLive> live;

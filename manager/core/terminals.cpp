@@ -25,6 +25,20 @@ void define_sessions(State& state, TerminalId id) {
     change_terminal(state, id, [&](TerminalRecord& record) { record.sessions = std::move(made); });
 }
 
+void want_no_more(State& state, TerminalLive& live) {
+    if (live.wants) state.wanting.erase(*live.wants);
+    live.wants.reset();
+}
+
+/// Whoever wants something already keeps its place in the order, also when it comes to lack more or less.
+void want(State& state, TerminalId id) {
+    TerminalLive& live = state.terminal_live[id];
+    const Wanting wanting{live.lacks.empty(), live.wants ? live.wants->since : state.next_wanting++, id};
+    want_no_more(state, live);
+    live.wants = wanting;
+    state.wanting.insert(wanting);
+}
+
 void detach(State& state, TerminalId id) {
     if (state.terminals.at(id).state != TerminalState::attached) return;
     change_terminal(state, id, [&](TerminalRecord& record) {
@@ -198,7 +212,7 @@ void release_terminal(State& state, TerminalId id) {
     live.needs.clear();
     live.waiting.clear();
     live.lacks.clear();
-    state.wanting.erase(id);
+    want_no_more(state, live);
     if (live.client) {
         refuse(state, live.client, ErrorCode::unavailable, "an administrator released this terminal; attach again to start anew");
         state.clients.erase(live.client);
@@ -223,9 +237,9 @@ void plan_terminal(State& state, TerminalId id) {
         const std::vector<SessionId> sessions = state.terminals.at(id).sessions;
         for (const SessionId session : sessions) plan_session(state, session);
     }
-    if (live.needs.empty()) state.wanting.erase(id);
+    if (live.needs.empty()) want_no_more(state, live);
     else {
-        state.wanting.insert(id);
+        want(state, id);
         state.timers.arm({TimerKind::sweep, 0}, state.now + state.settings.resend);
     }
     if (live.needs != before) state.pools_dirty = true;
