@@ -337,7 +337,14 @@ void resume_operations(State& state) {
 void on_host_timer(State& state, HostId id) {
     if (state.hosts.find(id) == nullptr) return;
     HostLive& host = state.host_live[id];
-    if (!host.listing || state.now - host.list_sent >= state.settings.operation_patience) {
+    const bool overdue = host.listing && state.now - host.list_sent >= state.settings.operation_patience;
+    if (overdue) {
+        UNDERSTUDY_MARK("provisioning.listing_overdue");
+        host.listed = true;
+        state.pools_dirty = true;
+        now_silent(state, id, "it has not said for " + std::to_string(to_ms(state.now - host.list_sent) / 1000) + " s what runs there");
+    }
+    if (!host.listing || overdue) {
         host.listing = true;
         host.list_sent = state.now;
         act_now(state, ListInstances{id});

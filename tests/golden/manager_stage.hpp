@@ -47,6 +47,7 @@ class ManagerStage final : public Surroundings {
         std::string deploys_fail;
         std::string deploys_fail_of;  ///< this environment only; empty: any
         std::string standing_fails;  ///< making them stand still
+        bool hangs = false;  ///< it takes requests and answers none
         bool off = false;
     };
     struct Held {

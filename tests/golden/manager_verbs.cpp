@@ -394,7 +394,8 @@ void ManagerStage::do_fences(const Statement& statement) {
 
 void ManagerStage::do_hypervisor(const Statement& statement) {
     Host& there = hosts_[host(statement, 1)];
-    const std::string& what = statement.word(2, "unreachable, refuses or answers");
+    const std::string& what = statement.word(2, "unreachable, hangs, refuses or answers");
+    there.hangs = what == "hangs";
     there.unreachable = what == "unreachable" ? statement.word(3, "why") : "";
     there.failing = what == "refuses" ? statement.word(3, "why") : "";
     there.resumes_fail = what == "cannot" && statement.word(3, "what") == "resume" ? statement.word(4, "why") : "";

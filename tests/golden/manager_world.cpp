@@ -35,6 +35,7 @@ void ManagerStage::carry_out(const Action& action) {
     } else if (const auto* list = std::get_if<ListInstances>(&action)) {
         later(kListing, [this, id = list->host] {
             const Host& there = hosts_[id];
+            if (there.hangs) return;
             if (!there.unreachable.empty()) {
                 deliver(HostListed{id, failure(ErrorCode::unavailable, there.unreachable)});
                 return;
@@ -108,6 +109,7 @@ void ManagerStage::switch_off(const FenceHost& fence) {
 void ManagerStage::operate(OperationId operation, HostId id, Work work, NodeId instance, std::string receipt) {
     later(operation_delay_, [this, operation, id, kept = std::move(work), instance, kept_receipt = std::move(receipt)] {
         Host& there = hosts_[id];
+        if (there.hangs) return;
         if (!there.unreachable.empty()) {
             deliver(OperationDone{operation, failure(ErrorCode::unavailable, there.unreachable)});
             return;
