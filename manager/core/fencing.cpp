@@ -115,6 +115,8 @@ void consider_fencing(State& state, HostId id) {
     }
     if (live.fence && state.now < live.fence_since + state.settings.operation_patience) return;
     if (state.now < live.fence_retry_at) return;
+    // After lost records nobody knows yet who works there; leases are proof enough meanwhile.
+    if (rebuilding(state) || host->adopts) return;
     const auto is = [&](auto what) { return std::any_of(live.nodes.begin(), live.nodes.end(), [&](NodeId node) { return what(state, node); }); };
     if (!is(proof_is_owed) || is(may_be_alive)) return;
     UNDERSTUDY_MARK("fencing.begins");
