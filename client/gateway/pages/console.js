@@ -14,7 +14,7 @@ import { changedView, wholeView } from "./view.js";
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2000;
-const LONGEST_PRESS_MS = 1000;
+const LONGEST_PRESS_MS = 3000;
 
 const at = (id) => document.getElementById(id);
 

@@ -100,12 +100,12 @@ test("a host is switched off with a reason, where it has a fence agent; what is 
 
 test("a press ends on what it began on, whatever news comes meanwhile", async () => {
   const page = await scene.page("/console");
-  const button = await page.waitForSelector('[data-key="fence-alpha"]');
   await page.locator('[data-key="fence-alpha"]').hover();
   const wire = await page.createCDPSession();
   await wire.send("Network.enable");
   const came = new Promise((resolve) => { wire.once("Network.webSocketFrameReceived", resolve); });
   await page.mouse.down();
+  const button = await page.$('[data-key="fence-alpha"]');  // the one that is pressed: earlier ones may be gone
   const failed = structuredClone(view);
   failed.hosts[0].fence = { state: "failing", error: "the plug is stuck" };
   scene.view(failed);
