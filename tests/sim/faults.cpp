@@ -302,13 +302,16 @@ void FaultDriver::wish_something(Rng& rng) {
     }
 }
 
-/// By hand, with whoever works there; used again some time later.
+/// By hand, with whoever works there; used again some time later. Now and then the manager dies before it is done.
 void FaultDriver::switch_off_host_of(NodeId node, Rng& rng) {
     const auto known = world_.oracle.nodes().find(node);
     if (known == world_.oracle.nodes().end()) return;
     for (const auto& [name, host] : world_.oracle.hosts()) {
         if (host.id != known->second.host) continue;
         world_.wish(FenceByHand{name});
+        if (rng.permille(300)) {
+            world_.kernel.after(rng.between(Duration(0), Duration(3'000'000)), [this] { world_.manager.crash(Duration(2'000'000), false); });
+        }
         world_.kernel.after(rng.between(Duration(20'000'000), Duration(60'000'000)),
                             [this, name = name] { world_.wish(SetMaintenance{name, false}); });
     }
