@@ -34,6 +34,7 @@ void want_no_more(State& state, TerminalLive& live) {
 void want(State& state, TerminalId id) {
     TerminalLive& live = state.terminal_live[id];
     const Wanting wanting{live.lacks.empty(), live.wants ? live.wants->since : state.next_wanting++, id};
+    if (live.wants == wanting) return;
     want_no_more(state, live);
     live.wants = wanting;
     state.wanting.insert(wanting);

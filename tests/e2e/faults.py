@@ -361,8 +361,7 @@ def main():
 
     def carry_out(results):
         results.group("faults", start, claims, **ONE_APPLICATION)
-        for one in results.wanted(ALONE if chosen.long or chosen.only else ()):
-            results.check(one, None)
+        results.each(ALONE if chosen.long or chosen.only else ())
 
     return hold(chosen.only, carry_out)
 

@@ -116,12 +116,7 @@ def main():
     chosen = options_of(__doc__).parse_args()
     if "UNDERSTUDY_HOSTS" not in os.environ:
         sys.exit("cannot run: there are no hosts; run it as tests/hosts/with-hosts 2 tests/e2e/hosts_creating.py")
-
-    def claims(results):
-        for one in results.wanted(CLAIMS):
-            results.check(one, None)
-
-    return hold(chosen.only, claims)
+    return hold(chosen.only, lambda results: results.each(CLAIMS))
 
 
 if __name__ == "__main__":

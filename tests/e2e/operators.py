@@ -175,12 +175,7 @@ CLAIMS = (
 
 def main():
     chosen = options_of(__doc__).parse_args()
-
-    def claims(results):
-        for one in results.wanted(CLAIMS):
-            results.check(one, None)
-
-    return hold(chosen.only, claims)
+    return hold(chosen.only, lambda results: results.each(CLAIMS))
 
 
 if __name__ == "__main__":

@@ -220,12 +220,7 @@ def main():
     options = options_of(__doc__)
     options.add_argument("--long", action="store_true", help="all of them, not the heart alone")
     chosen = options.parse_args()
-
-    def claims(results):
-        for one in results.wanted(LONG if chosen.long or chosen.only else HEART):
-            results.check(one, None)
-
-    return hold(chosen.only, claims)
+    return hold(chosen.only, lambda results: results.each(LONG if chosen.long or chosen.only else HEART))
 
 
 if __name__ == "__main__":

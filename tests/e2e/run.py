@@ -63,6 +63,11 @@ class Results:
         self.passed.append(name)
         return True
 
+    def each(self, claims):
+        """Checks those that are wanted; each has whatever it needs for itself."""
+        for one in self.wanted(claims):
+            self.check(one, None)
+
     def group(self, name, start, claims, *arguments, cluster=Cluster, **settings):
         """Claims that share a cluster of that kind, and get these arguments besides. After a failure a fresh one is made
         for the rest."""
@@ -118,8 +123,7 @@ def main():
 
     def everything(results):
         start = scenarios.both_applications_are_seen_and_typing_reaches_them
-        for claim in results.wanted(bad_input.WITHOUT_MACHINES):
-            results.check(claim, None)
+        results.each(bad_input.WITHOUT_MACHINES)
         results.group("at-work", start, (*AT_WORK, *([measured(chosen.times)] if chosen.times else [])))
         one = {"applications": DEMO_APPLICATIONS[:1]}
         results.group("without-backups", scenarios.one_application_is_seen_and_typing_reaches_it, WITHOUT_BACKUPS,
@@ -127,8 +131,7 @@ def main():
         results.group("two-backups", scenarios.one_application_is_seen_and_typing_reaches_it, TWO_BACKUPS,
                       presentation_backups=0, execution_backups=2, **one)
         results.group("applications", applications.all_of_them_start, applications.CLAIMS, **applications.SETTINGS)
-        for claim in results.wanted(bad_input.WITH_MACHINES):
-            results.check(claim, None)
+        results.each(bad_input.WITH_MACHINES)
 
     return hold(chosen.only, everything)
 
