@@ -5,6 +5,7 @@
 #include "manager/core/decide.hpp"
 #include "manager/core/demand.hpp"
 #include "manager/core/open_hosts.hpp"
+#include "manager/core/spare.hpp"
 
 namespace understudy::manager {
 namespace {
@@ -21,16 +22,13 @@ std::vector<Need> needs_for(const State& state, const std::string& flavour) {
     return needs;
 }
 
-/// Takes away the needs that machines on their way will meet; what is left is unmet. Reduces `spare` to
-/// the machines nobody needs.
-std::vector<Need> unmet(const State& state, std::vector<Need> needs, std::set<NodeId>& spare) {
+/// Takes away the needs that machines on their way will meet; what is left is unmet. Takes from `spare` what is
+/// needed.
+std::vector<Need> unmet(const State& state, std::vector<Need> needs, Spare& spare) {
     std::erase_if(needs, [&](const Need& need) {
-        for (const NodeId node : spare) {
-            if (avoids(need, state.nodes.at(node).host)) continue;
-            spare.erase(node);
-            return true;
-        }
-        return false;
+        const NodeId node = spare.first([&](NodeId id) { return !avoids(need, state.nodes.at(id).host); });
+        if (node) spare.take(node);
+        return static_cast<bool>(node);
     });
     return needs;
 }
@@ -97,16 +95,14 @@ struct Dispensable {
     const char* why = "";
 };
 
-Dispensable dispensable_of(const State& state, const PoolLive& live, const std::set<NodeId>& spare) {
+Dispensable dispensable_of(const State& state, const PoolLive& live, const Spare& spare) {
     for (const NodeId id : live.coming) {
         if (state.host_live.at(state.nodes.at(id).host).reachable) continue;
         return {id, "was being made on a host that does not answer; makes room for a needed one"};
     }
     if (!live.standing.empty()) return {*live.standing.rbegin(), "stands still where nobody needs it; makes room for a needed one"};
-    for (const NodeId id : spare) {
-        if (state.nodes.at(id).state == NodeState::idle) return {id, "idle where nobody needs it; makes room for a needed one"};
-    }
-    return {};
+    const NodeId idle = spare.first([&](NodeId id) { return state.nodes.at(id).state == NodeState::idle; });
+    return idle ? Dispensable{idle, "idle where nobody needs it; makes room for a needed one"} : Dispensable{};
 }
 
 /// Would the host take an instance of this pool if this machine were not there?
@@ -144,7 +140,7 @@ void make_way_on_host(State& state, const PoolRecord& pool, const Need& need) {
 
 /// Gives up what the limits do not allow, as far as nobody needs it: what stands still first. More than max_total
 /// there are where an administrator lowered it, or where machines came back that had been replaced.
-void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
+void trim(State& state, const PoolRecord& pool, const Spare& spare) {
     PoolLive& live = state.pool_live[pool.flavour];
     while (live.standing.size() > pool.max_paused) {
         condemn(state, *live.standing.rbegin(), "the pool holds more machines standing still than max_paused");
@@ -152,16 +148,20 @@ void trim(State& state, const PoolRecord& pool, const std::set<NodeId>& spare) {
     while (above_max_total(live, pool) > 0 && !live.standing.empty()) {
         condemn(state, *live.standing.rbegin(), "stands still, and the pool has more machines than max_total");
     }
-    for (auto id = spare.rbegin(); id != spare.rend(); ++id) {
+    const auto can_go = [&](NodeId id) {
+        const NodeRecord& node = state.nodes.at(id);
+        return node.state == NodeState::idle && node.kind == NodeKind::instance;
+    };
+    while (live.idle.size() > pool.max_idle || above_max_total(live, pool) > 0) {
         const bool idle = live.idle.size() > pool.max_idle;
-        if (!idle && above_max_total(live, pool) == 0) return;
-        if (state.nodes.at(*id).state != NodeState::idle || state.nodes.at(*id).kind != NodeKind::instance) continue;
-        condemn(state, *id, idle ? "the pool holds more idle machines than max_idle" : "idle, and the pool has more machines than max_total");
+        const NodeId id = spare.last(can_go);
+        if (!id) return;
+        condemn(state, id, idle ? "the pool holds more idle machines than max_idle" : "idle, and the pool has more machines than max_total");
     }
 }
 
 /// Makes what terminals need, as far as hosts and limits allow. What waits for room on a host is left over.
-std::vector<Need> make_needed(State& state, const PoolRecord& pool, const std::vector<Need>& needs, const std::set<NodeId>& spare) {
+std::vector<Need> make_needed(State& state, const PoolRecord& pool, const std::vector<Need>& needs, const Spare& spare) {
     PoolLive& live = state.pool_live[pool.flavour];
     OpenHosts open(state, pool);
     std::vector<Need> without_room;
@@ -231,7 +231,7 @@ void keep_standing(State& state, const PoolRecord& pool, std::uint32_t target, c
 
 /// What a pool has to spare and what is asked of it, at one moment.
 struct Wanted {
-    std::set<NodeId> spare;   ///< idle or coming, and needed by nobody
+    Spare spare;              ///< idle or coming, and needed by nobody
     std::vector<Need> needs;  ///< that none of those will meet
     std::size_t delayed = 0;  ///< coming on hosts that do not answer: nobody waits for these, and they may come yet
     bool somebody_waits = false;
@@ -239,16 +239,17 @@ struct Wanted {
 
 Wanted wanted_of(const State& state, const PoolRecord& pool) {
     const PoolLive& live = state.pool_live.at(pool.flavour);
-    Wanted wanted;
-    wanted.spare = live.idle;
+    std::set<NodeId> coming;
+    std::size_t delayed = 0;
     for (const NodeId id : live.coming) {
-        if (state.host_live.at(state.nodes.at(id).host).reachable) wanted.spare.insert(id);
-        else ++wanted.delayed;
+        if (state.host_live.at(state.nodes.at(id).host).reachable) coming.insert(id);
+        else ++delayed;
     }
     // Not heard of since this manager started: on its way back, as far as anybody knows.
     for (const NodeId id : live.doubted) {
-        if (state.live.at(id).health == Health::unknown) wanted.spare.insert(id);
+        if (state.live.at(id).health == Health::unknown) coming.insert(id);
     }
+    Wanted wanted{.spare = Spare(live.idle, std::move(coming)), .needs = {}, .delayed = delayed};
     std::vector<Need> needs = needs_for(state, pool.flavour);
     wanted.somebody_waits = !needs.empty();
     wanted.needs = unmet(state, std::move(needs), wanted.spare);
