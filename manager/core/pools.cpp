@@ -148,15 +148,13 @@ void trim(State& state, const PoolRecord& pool, const Spare& spare) {
     while (above_max_total(live, pool) > 0 && !live.standing.empty()) {
         condemn(state, *live.standing.rbegin(), "stands still, and the pool has more machines than max_total");
     }
-    const auto can_go = [&](NodeId id) {
-        const NodeRecord& node = state.nodes.at(id);
-        return node.state == NodeState::idle && node.kind == NodeKind::instance;
-    };
-    while (live.idle.size() > pool.max_idle || above_max_total(live, pool) > 0) {
+    if (live.idle.size() <= pool.max_idle && above_max_total(live, pool) == 0) return;
+    const std::vector<NodeId> ids = spare.all();
+    for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
         const bool idle = live.idle.size() > pool.max_idle;
-        const NodeId id = spare.last(can_go);
-        if (!id) return;
-        condemn(state, id, idle ? "the pool holds more idle machines than max_idle" : "idle, and the pool has more machines than max_total");
+        if (!idle && above_max_total(live, pool) == 0) return;
+        if (state.nodes.at(*id).state != NodeState::idle || state.nodes.at(*id).kind != NodeKind::instance) continue;
+        condemn(state, *id, idle ? "the pool holds more idle machines than max_idle" : "idle, and the pool has more machines than max_total");
     }
 }
 
@@ -239,17 +237,15 @@ struct Wanted {
 
 Wanted wanted_of(const State& state, const PoolRecord& pool) {
     const PoolLive& live = state.pool_live.at(pool.flavour);
-    std::set<NodeId> coming;
-    std::size_t delayed = 0;
+    Wanted wanted{.spare = Spare(live.idle), .needs = {}};
     for (const NodeId id : live.coming) {
-        if (state.host_live.at(state.nodes.at(id).host).reachable) coming.insert(id);
-        else ++delayed;
+        if (state.host_live.at(state.nodes.at(id).host).reachable) wanted.spare.add(id);
+        else ++wanted.delayed;
     }
     // Not heard of since this manager started: on its way back, as far as anybody knows.
     for (const NodeId id : live.doubted) {
-        if (state.live.at(id).health == Health::unknown) coming.insert(id);
+        if (state.live.at(id).health == Health::unknown) wanted.spare.add(id);
     }
-    Wanted wanted{.spare = Spare(live.idle, std::move(coming)), .needs = {}, .delayed = delayed};
     std::vector<Need> needs = needs_for(state, pool.flavour);
     wanted.somebody_waits = !needs.empty();
     wanted.needs = unmet(state, std::move(needs), wanted.spare);

@@ -1,9 +1,9 @@
-// The machines of a pool that nobody needs, at one moment: its idle ones and some of those coming, less what is taken.
+// The machines of a pool that nobody needs, at one moment: its idle ones and others on their way, less what is taken.
 #pragma once
 
-#include <algorithm>
+#include <cstddef>
 #include <set>
-#include <utility>
+#include <vector>
 
 #include "protocol/ids.hpp"
 
@@ -13,43 +13,52 @@ namespace understudy::manager {
 /// stops being idle is no longer found; the set must live as long as this.
 class Spare {
   public:
-    /// Both in ascending order, and without a common member.
-    Spare(const std::set<NodeId>& idle, std::set<NodeId> coming) : idle_(&idle), coming_(std::move(coming)) {}
+    explicit Spare(const std::set<NodeId>& idle) : idle_(&idle) {}
 
-    [[nodiscard]] std::size_t size() const { return idle_->size() + coming_.size() - taken_.size(); }
+    /// Counts one more, which must not be idle.
+    void add(NodeId id) { on_their_way_.insert(id); }
+
+    [[nodiscard]] std::size_t size() const { return idle_->size() + on_their_way_.size() - taken_.size(); }
 
     /// The lowest that suits, or none.
     template <class Suits>
     [[nodiscard]] NodeId first(const Suits& suits) const {
-        return walk(idle_->begin(), idle_->end(), coming_.begin(), coming_.end(), std::less<>(), suits);
-    }
-
-    /// The highest that suits, or none.
-    template <class Suits>
-    [[nodiscard]] NodeId last(const Suits& suits) const {
-        return walk(idle_->rbegin(), idle_->rend(), coming_.rbegin(), coming_.rend(), std::greater<>(), suits);
-    }
-
-    /// Somebody needs it.
-    void take(NodeId id) {
-        if (coming_.erase(id) == 0) taken_.insert(id);
-    }
-
-  private:
-    template <class Place, class Before, class Suits>
-    [[nodiscard]] NodeId walk(Place idle, Place no_idle, Place coming, Place none_coming, Before before, const Suits& suits) const {
-        while (idle != no_idle || coming != none_coming) {
-            const bool of_idle = coming == none_coming || (idle != no_idle && before(*idle, *coming));
-            const NodeId id = of_idle ? *idle++ : *coming++;
+        auto idle = idle_->lower_bound(from_);
+        auto other = on_their_way_.begin();
+        while (idle != idle_->end() || other != on_their_way_.end()) {
+            const bool of_idle = other == on_their_way_.end() || (idle != idle_->end() && *idle < *other);
+            const NodeId id = of_idle ? *idle++ : *other++;
             if (of_idle && taken_.contains(id)) continue;
             if (suits(id)) return id;
         }
         return {};
     }
 
+    /// In ascending order: for whoever changes what is idle meanwhile.
+    [[nodiscard]] std::vector<NodeId> all() const {
+        std::vector<NodeId> ids;
+        ids.reserve(size());
+        static_cast<void>(first([&](NodeId id) {
+            ids.push_back(id);
+            return false;
+        }));
+        return ids;
+    }
+
+    /// Somebody needs it.
+    void take(NodeId id) {
+        if (on_their_way_.erase(id) != 0) return;
+        taken_.insert(id);
+        // Many needs take the lowest one after the other: nobody walks past all of those again.
+        auto place = idle_->lower_bound(from_);
+        while (place != idle_->end() && taken_.contains(*place)) from_ = NodeId((place++)->value + 1);
+    }
+
+  private:
     const std::set<NodeId>* idle_;
-    std::set<NodeId> coming_;
+    std::set<NodeId> on_their_way_;
     std::set<NodeId> taken_;  ///< of the idle ones
+    NodeId from_;             ///< every idle one below is taken
 };
 
 }  // namespace understudy::manager
