@@ -1,6 +1,7 @@
 """Machines enrolled by hand: agents on computers that the manager did not make and cannot destroy. They register, are
 shown and serve a terminal; what a lost one did goes on elsewhere, a session only when its lease proves that it stands
-still. No virtual machine is made here: each computer is a tree of processes with mounts and a control group of its
+still. What ends on them is noticed as fast as it is where nothing is emulated: those figures are printed. No virtual
+machine is made here: each computer is a tree of processes with mounts and a control group of its
 own, which ends all at once, as by a power cut.
 
     enrolled.py [--only TEXT]
@@ -10,6 +11,7 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from bad_input import claim
 from desk import Desk, closed_incident
+from detection import Figures
 from harness import BUILD, PROJECT, Cluster, Failed, free_ports, now_s, run, say, toml_table, until
 from run import hold, options_of
 
@@ -54,10 +57,12 @@ class Wire:
         with contextlib.suppress(OSError):  # closed
             while True:
                 near, _ = self._listener.accept()
+                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with near:
                     if self._cut:
                         continue
                     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.to)) as far:
+                        far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                         self._carry(near, far)
 
     def _carry(self, *ends):
@@ -125,6 +130,12 @@ class Computer:
         self._process.kill()
         self._process.wait()
         return moment
+
+    def process(self, name):
+        """The newest of that name on it."""
+        groups = [Path(folder) / "cgroup.procs" for folder, _, _ in os.walk(self.group)]
+        numbers = [int(line) for group in groups for line in group.read_text(encoding="ascii").split()]
+        return max(number for number in numbers if Path(f"/proc/{number}/comm").read_text(encoding="utf-8").strip() == name)
 
     def sessions(self):
         """The control groups of what runs there."""
@@ -286,7 +297,27 @@ def a_session_stands_still_before_it_leaves_one_that_only_the_manager_does_not_h
         desk.leave()
 
 
+def ends_are_detected_within_milliseconds_where_nothing_is_emulated():
+    with Enrolled("enrolled-detected", timing={**TIMING, "crash_limit": 1000}) as cluster:
+        desk = Desk(cluster)
+        cluster.begin_work(desk)
+        for name in ("xterm", "Xvnc"):
+            figures = Figures(f"{name}, not emulated", "process")
+            for _ in range(10):
+                incidents, session = cluster.newest_incident(), cluster.session("xterm")
+                process = cluster.named(session["primary"]).process(name)
+                before = now_s()
+                os.kill(process, signal.SIGKILL)
+                after = now_s()
+                incident = closed_incident(cluster, incidents, "execution", application="xterm")
+                cluster.settle(60)
+                figures.add(incident, before, after, now_s())
+            figures.tell()
+        desk.leave()
+
+
 CLAIMS = (
+    ends_are_detected_within_milliseconds_where_nothing_is_emulated,
     they_register_are_shown_and_serve_and_a_desktop_moves_to_the_one_that_is_left,
     a_session_leaves_a_lost_one_only_when_its_lease_is_over,
     a_session_stands_still_before_it_leaves_one_that_only_the_manager_does_not_hear,
