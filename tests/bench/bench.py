@@ -13,6 +13,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("UNDERSTUDY_BUILD", PROJECT / "build" / "release"))
 PROGRAMS = {
     "bench-agents": "tests/bench/programs/bench-agents",
+    "bench-detection": "tests/bench/programs/bench-detection",
     "bench-growth": "tests/bench/programs/bench-growth",
     "bench-router": "tests/bench/programs/bench-router",
     "bench-storm": "tests/bench/programs/bench-storm",
@@ -42,6 +43,16 @@ def spread(values, digits=1):
     if len(values) == 1:
         return f"{values[0]:,.{digits}f}"
     return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} – {max(values):,.{digits}f})"
+
+
+def until(condition, seconds, what, every=0.05):
+    """Waits until `condition` gives something true, and returns it."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise Impossible(f"not within {seconds} s: {what}")
+        time.sleep(every)
+    return value
 
 
 def processor_s(pid):
@@ -87,9 +98,17 @@ class Bench:
         self.out = out
         self.short = short
         self._began = time.monotonic()
+        self._folders = 0
 
     def say(self, text):
         print(f"[{time.monotonic() - self._began:5.0f}s]  {text}", flush=True)
+
+    def fresh_folder(self, stem):
+        """An empty one that nobody had before."""
+        self._folders += 1
+        folder = self.scratch / f"{stem}-{self._folders}"
+        folder.mkdir()
+        return folder
 
     def json_of(self, name, *words, timeout=900):
         """Runs a program of ours that prints one JSON object."""

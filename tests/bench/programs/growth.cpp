@@ -1,6 +1,6 @@
 // How the deciding core's time, memory and restart grow with the site. Prints one JSON object.
 //
-//   bench-growth --nodes N --terminals N [--failures N] --dir DIR
+//   bench-growth --nodes N --terminals N [--failures N] --dir DIR [--keep]
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -44,10 +44,12 @@ int main(int count, char** words) {
     SiteSize size;
     std::size_t failures = 50;
     std::string dir;
+    bool keep = false;
     program.add_option("--nodes", size.nodes, "virtual machines");
     program.add_option("--terminals", size.terminals, "people at work");
     program.add_option("--failures", failures, "machines that are killed, one after another");
     program.add_option("--dir", dir, "where the store is written")->required();
+    program.add_flag("--keep", keep, "leave the store there, as growth-N.db");
     CLI11_PARSE(program, count, words);
     try {
         Site site(size);
@@ -78,7 +80,7 @@ int main(int count, char** words) {
         }
         answer["restart"] = restart(path, site.settings(), site.moment());
         for (const auto& entry : std::filesystem::directory_iterator(dir)) {
-            if (entry.path().string().starts_with(path)) std::filesystem::remove(entry.path());
+            if (!keep && entry.path().string().starts_with(path)) std::filesystem::remove(entry.path());
         }
         std::cout << answer.dump() << '\n';
     } catch (const std::exception& problem) {
