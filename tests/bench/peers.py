@@ -229,10 +229,11 @@ class Addressed(Peer):
         super().revive(number)
 
     def close(self):
-        super().close()
-        for monitor in self._monitors:
+        for monitor in self._monitors:  # first: whoever reads them ends with them
             monitor.kill()
             monitor.wait()
+        super().close()
+        for monitor in self._monitors:
             monitor.stdout.close()
 
 
