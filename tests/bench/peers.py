@@ -49,15 +49,15 @@ class Network:
         self.names = []
         try:
             self.middle = self._add(f"{stem}-m")
-            run("ip", "-n", self.middle, "link", "add", "br", "type", "bridge")
-            run("ip", "-n", self.middle, "addr", "add", "10.77.0.254/24", "dev", "br")
-            run("ip", "-n", self.middle, "link", "set", "br", "up")
+            run("ip", "-n", self.middle, "link", "add", "name", "br0", "type", "bridge")
+            run("ip", "-n", self.middle, "addr", "add", "10.77.0.254/24", "dev", "br0")
+            run("ip", "-n", self.middle, "link", "set", "br0", "up")
             for i in range(count):
                 name = self._add(f"{stem}-{i}")
                 run("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", f"to{i}", "netns", self.middle)
                 run("ip", "-n", name, "addr", "add", f"10.77.0.{i + 1}/24", "dev", "eth0")
                 run("ip", "-n", name, "link", "set", "eth0", "up")
-                run("ip", "-n", self.middle, "link", "set", f"to{i}", "master", "br", "up")
+                run("ip", "-n", self.middle, "link", "set", f"to{i}", "master", "br0", "up")
         except Impossible:
             self.close()
             raise
@@ -251,6 +251,8 @@ class Keepalived(Addressed):
         (self.folder / f"{number}.conf").write_text(
             f"global_defs {{\n router_id m{number}\n vrrp_version 3\n}}\nvrrp_instance desk {{\n state BACKUP\n nopreempt\n interface eth0\n"
             f" virtual_router_id 51\n priority {100 - number}\n advert_int {self.interval_s}\n virtual_ipaddress {{\n  {self.address}/24\n }}\n}}\n", encoding="ascii")
+        for left in self.folder.glob(f"{number}-*.pid"):  # by one that was killed; whoever bears its number now is none of them
+            left.unlink()
         files = [word for option in "pcr" for word in (f"-{option}", self.folder / f"{number}-{option}.pid")]
         return ["keepalived", "--dont-fork", "--vrrp", "--log-console", "--use-file", self.folder / f"{number}.conf", *files]
 
