@@ -18,7 +18,6 @@ import time
 from bench import Impossible, until
 
 CLONE_NEWNET = 0x40000000
-PATIENCE_S = 90
 
 
 def run(*words, check=True):
@@ -97,6 +96,7 @@ class Peer:
 
     def __init__(self, bench, name):
         self.folder = bench.fresh_folder(name)
+        self.patience_s = 15 if bench.short else 90
         self.network = Network(self.machines)
         self._groups = {}     # machine → process
         self._cut = set()
@@ -154,7 +154,7 @@ class Peer:
             return len(self._takeovers)
 
     def rest(self):
-        return until(self.primary, PATIENCE_S, f"{self.title} ({self.setting}) is at rest, see {self.folder}", every=0.05)
+        return until(self.primary, self.patience_s, f"{self.title} ({self.setting}) is at rest", every=0.05)
 
     def die(self, how):
         """The machine that serves dies: killed, stopped (SIGSTOP) or dropped (all its packets). Returns the seconds until another one
@@ -172,8 +172,8 @@ class Peer:
             return [at for at, who in self._takeovers[before:] if who != number]
 
         with self._changed:
-            if not self._changed.wait_for(others, PATIENCE_S):
-                raise Impossible(f"{self.title} ({self.setting}): nobody took over within {PATIENCE_S} s")
+            if not self._changed.wait_for(others, self.patience_s):
+                raise Impossible(f"{self.title} ({self.setting}): nobody took over within {self.patience_s} s")
             seconds = others()[0] - moment
         self.revive(number)
         return seconds

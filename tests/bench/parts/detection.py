@@ -20,7 +20,7 @@ and when a ROUTER that does nothing else, with the same encryption, saw the conn
 ends in a machine that goes on: nobody watches its process, and a connection that comes back within the grace moves nothing.
 
 Peers are Debian's, each machine in a network namespace of its own on one bridge; the time ends when the kernel has the virtual address
-(keepalived), when the first sentinel says that the master is another (Redis Sentinel), when a member says who leads now (etcd).
+(keepalived, Pacemaker), when the first sentinel says that the master is another (Redis Sentinel), when a member says who leads now (etcd).
 
 Killed: `kill -9`. Silent: SIGSTOP and, every other turn, all packets dropped. False alarms are take-overs while nothing was done to
 anybody and twice as many loops as there are processors took all the time they could get: of all systems at once."""
@@ -102,29 +102,41 @@ CANDIDATES = (
 )
 
 
-def take_turns(bench, living, wanted):
+def dropped(living, missing, name, problem):
+    """A peer that cannot go on takes part no longer. Without ours there is nothing to compare."""
+    if name.startswith("ours"):
+        raise problem
+    missing.append(f"{name}: {problem}; what it did before is left out")
+    living.pop(name).close()
+
+
+def take_turns(bench, living, wanted, missing):
     """{name: {way: [seconds]}}; one after the other, round by round."""
     times = {name: {"killed": [], "silent": []} for name in living}
     rounds = max((max(counts) for counts in wanted.values()), default=0)
     for turn in range(rounds):
-        for name, candidate in living.items():
+        for name, candidate in list(living.items()):
             killed, silent = wanted[name]
-            if turn < killed:
-                candidate.rest()
-                times[name]["killed"].append(candidate.die("killed"))
-            if turn < silent:
-                candidate.rest()
-                times[name]["silent"].append(candidate.die(WAYS_TO_FALL_SILENT[turn % len(WAYS_TO_FALL_SILENT)]))
+            ways = ["killed"] * (turn < killed) + [WAYS_TO_FALL_SILENT[turn % len(WAYS_TO_FALL_SILENT)]] * (turn < silent)
+            try:
+                for how in ways:
+                    candidate.rest()
+                    times[name]["killed" if how == "killed" else "silent"].append(candidate.die(how))
+            except Impossible as problem:
+                dropped(living, missing, name, problem)
         if turn + 1 in (1, rounds) or (turn + 1) % 10 == 0:
             bench.say(f"  turn {turn + 1} of {rounds}")
     return times
 
 
-def false_alarms(bench, living):
+def false_alarms(bench, living, missing):
     """Take-overs that nothing was the reason of, while all of them stand under the same load."""
     seconds = 5 if bench.short else 40
-    for candidate in living.values():
-        candidate.rest()
+    for name, candidate in list(living.items()):
+        try:
+            candidate.rest()
+        except Impossible as problem:
+            dropped(living, missing, name, problem)
     before = {name: candidate.takeovers() for name, candidate in living.items()}
     hogs = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2 * (os.cpu_count() or 1))]
     try:
@@ -158,8 +170,8 @@ def measure(bench):
                 missing.append(f"{name}: not measured: {problem}")
                 if name.startswith("ours"):
                     raise
-        times = take_turns(bench, living, wanted)
-        seconds, alarms = false_alarms(bench, living)
+        times = take_turns(bench, living, wanted, missing)
+        seconds, alarms = false_alarms(bench, living, missing)
     finally:
         for candidate in living.values():
             candidate.close()

@@ -1,5 +1,5 @@
-"""Ratios against limits, each from a short form of the part that measures it thoroughly: what ./run-tests compares with those of
-the newest report (tests/bench/guard). Smaller is better for all of them.
+"""Ratios against limits, each from a short form of the part that measures it thoroughly: what tests/bench/guard compares with those of
+the newest report. Smaller is better for all of them.
 """
 
 import contextlib
