@@ -26,10 +26,7 @@ def site(name, kind=Cluster, **settings):
         require_machine()
         with kind(name, **settings) as cluster:
             desk = Desk(cluster)
-            try:
-                yield cluster, desk
-            finally:
-                with contextlib.suppress(ValueError):
-                    desk.leave()
+            yield cluster, desk
+            desk.leave()  # not when something failed: then the cluster keeps what was seen, and closes the terminal
     except Failed as problem:
         raise Impossible(str(problem)) from problem

@@ -4,13 +4,13 @@ import base64
 import statistics
 import time
 
-from bench import Impossible, Section, quantile, spread
+from bench import Impossible, Section, quantile, spread, until
 from machines import HandyCluster, site
 
 from desk import closed_incident, lost_seconds  # (from the end-to-end tests)
 from harness import DEMO_APPLICATIONS
-from scenarios import one_application_is_seen_and_typing_reaches_it
-from screen import STOOD_STILL_S
+from scenarios import begin
+from screen import COUNTER, STOOD_STILL_S, Sampler
 
 TITLE = "Checkpoints"
 TEXT = f"""Three applications of one terminal in one guest; a counter runs in the first one. Ours is what the manager's status says of checkpoints
@@ -25,10 +25,11 @@ Then the machine is killed: the counter shows what was really lost. It is read f
 APPLICATIONS = (*DEMO_APPLICATIONS, {"name": "mousepad", "title": "Notes", "command": ["mousepad"]})
 SETTINGS = {"applications": APPLICATIONS, "presentation_backups": 0, "execution_backups": 1, "min_idle": 0, "max_idle": 1, "memory_mib": 1024, "vcpus": 2,
             "slots": 16, "width": 1920, "height": 1200, "timing": {"own_machine_grace_ms": 0, "crash_limit": 1000}}
-# One tree in the guest, with nothing connected to the world outside of it. {display}, {name}, {command}
+PATIENCE_S = 90  # three applications in one emulated guest, each of which stands still now and then
+# One tree in the guest, with nothing connected to the world outside of it: not the hand's line either. {display}, {name}, {command}
 BY_HAND = ("mkdir -p /run/by-hand/{name} && cd /run/by-hand/{name} && {{ setsid bash -c 'Xvnc :{display} -rfbport -1 -rfbunixpath /run/by-hand/{name}/rfb -nolisten tcp "
            "-nolisten local -SecurityTypes None -geometry 800x600 & export DISPLAY=:{display} HOME=/run/by-hand/{name} DBUS_SESSION_BUS_ADDRESS=disabled: NO_AT_BRIDGE=1; "
-           "until [ -S /tmp/.X11-unix/X{display} ]; do sleep 0.1; done; openbox & {command}; wait' </dev/null >log 2>&1 & answer=$!; }}; cd /")
+           "until [ -S /tmp/.X11-unix/X{display} ]; do sleep 0.1; done; openbox & {command}; wait' </dev/null >log 2>&1 3>&- & answer=$!; }}; cd /")
 DUMP = ("cd /run/by-hand/{name} && mkdir d{turn} && criu dump -t {pid} -D d{turn} --leave-running --track-mem --ext-unix-sk --file-locks -o dump.log {parent}; "
         "answer=\"$? $(base64 -w0 d{turn}/stats-dump) $(du -sb d{turn} | cut -f1) $(grep -m1 Error d{turn}/dump.log | tr -d '\\r')\"; cd /")
 
@@ -119,6 +120,14 @@ class Ours:
         return sum(self.pause_ms) / 1000 / sum(intervals) if intervals else 0.0
 
 
+def count(desk):
+    """A counter runs in the terminal window from now on, and is read all the time."""
+    desk.type_into("xterm", COUNTER, wait_s=PATIENCE_S)
+    until(desk.seen, PATIENCE_S, "the counter appears in the terminal window")
+    desk.sampler = Sampler(desk.counter)
+    desk.sampler.moving()
+
+
 def watched(bench, cluster, seconds):
     """Both, for so long: ({name: Ours}, {name: ByHand or why not})."""
     node = cluster.session("xterm")["primary"]
@@ -132,7 +141,7 @@ def watched(bench, cluster, seconds):
         for name, one in ours.items():
             one.look(cluster.session(name, view=view))
         if time.monotonic() >= next_dump:
-            next_dump = time.monotonic() + 5
+            next_dump = time.monotonic() + 10
             for name, one in by_hand.items():
                 try:
                     if name not in failed:
@@ -173,7 +182,8 @@ def measure(bench):
                                          "interval, s", "share of the time stood still"))
     deaths = 1 if bench.short else 5
     with site("bench-checkpoints", HandyCluster, **SETTINGS) as (cluster, desk):
-        one_application_is_seen_and_typing_reaches_it(cluster, desk)
+        begin(cluster, desk)
+        count(desk)
         bench.say("  at work")
         ours, by_hand = watched(bench, cluster, 20 if bench.short else 120)
         losses = []
