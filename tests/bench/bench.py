@@ -79,8 +79,10 @@ class Section:
     plots: list = field(default_factory=list)   # (file name, title)
     figures: dict = field(default_factory=dict)  # everything measured, kept as JSON
 
+    made: str = ""                              # when, how long it took and how busy the machine was before
+
     def markdown(self):
-        parts = [self.text.strip(), ""]
+        parts = [self.text.strip(), "", f"{self.made}\n" if self.made else ""]
         if self.rows:
             parts += ["| " + " | ".join(self.header) + " |", "|" + "---|" * len(self.header)]
             parts += ["| " + " | ".join(row) + " |" for row in self.rows] + [""]
@@ -112,23 +114,42 @@ class Bench:
 
     def json_of(self, name, *words, timeout=900):
         """Runs a program of ours that prints one JSON object."""
-        done = subprocess.run([program(name), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, check=False)
+        try:
+            done = subprocess.run([program(name), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired as problem:
+            raise Impossible(f"{name} was not done within {timeout} s") from problem
         if done.returncode != 0:
             raise Impossible(f"{name} ended with {done.returncode}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
-    def plot(self, name, title, draw):
+    def plot(self, name, title, draw, height=3.6):
         """`draw(axes)` fills one picture, kept as SVG beside the report. Returns what a Section wants of it."""
         import matplotlib  # not needed by parts without pictures
         matplotlib.use("Agg")
+        matplotlib.rcParams["svg.hashsalt"] = "understudy"  # the same figures give the same file
         from matplotlib import pyplot
-        figure, axes = pyplot.subplots(figsize=(7, 3.6))
+        figure, axes = pyplot.subplots(figsize=(7, height))
         draw(axes)
         axes.set_title(title)
         figure.tight_layout()
-        figure.savefig(self.out / name)
+        figure.savefig(self.out / name, metadata={"Date": None})
         pyplot.close(figure)
         return name, title
+
+
+def dots(axes, groups, unit):
+    """One line of dots per group {name: values} on an axis by powers of ten; the median is the bar."""
+    groups = {name: [v for v in values if v > 0] for name, values in groups.items()}
+    groups = {name: values for name, values in groups.items() if values}
+    for place, (name, values) in enumerate(reversed(groups.items())):
+        axes.plot(values, [place] * len(values), "o", markersize=3, alpha=0.5, color="tab:blue" if "Understudy" in name else "tab:grey")
+        middle = statistics.median(values)
+        axes.plot([middle, middle], [place - 0.35, place + 0.35], color="black", linewidth=1.5)
+    axes.set_yticks(range(len(groups)), list(reversed(groups)), fontsize=7)
+    axes.set_ylim(-0.7, len(groups) - 0.3)
+    axes.set_xscale("log")
+    axes.set_xlabel(unit)
+    axes.grid(axis="x", which="major", linewidth=0.3)
 
 
 def machine():

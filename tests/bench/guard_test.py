@@ -26,7 +26,7 @@ class Guard(unittest.TestCase):
         self.folder.cleanup()
 
     def guard(self, ratios):
-        self.figures.write_text(json.dumps({"guard": ratios}), encoding="utf-8")
+        self.figures.write_text(json.dumps({"guard": {"figures": ratios}}), encoding="utf-8")
         return self.run_guard()
 
     def run_guard(self):
@@ -65,7 +65,7 @@ class Guard(unittest.TestCase):
         done = self.run_guard()
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertIn("make them", done.stdout)
-        self.figures.write_text('{"guard": {}}', encoding="utf-8")
+        self.figures.write_text('{"guard": {"figures": {}}}', encoding="utf-8")
         self.assertEqual(self.run_guard().returncode, 2)
 
 

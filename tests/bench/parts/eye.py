@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench import Impossible, Section, quantile, spread, until
+from bench import Impossible, Section, dots, quantile, spread, until
 from machines import site
 
 from harness import free_ports  # (from the end-to-end tests)
@@ -215,6 +215,9 @@ PEERS = (
 )
 
 
+TITLES = (("tigervnc", "TigerVNC, answered at once"), ("novnc", "noVNC, default delay"), ("novnc-fast", "noVNC, delay of 100 ms"), ("xpra", "xpra, started again at once"))
+
+
 def free_display():
     return next(n for n in range(150, 400, 2) if not any(os.path.exists(f"/tmp/.X11-unix/X{d}") or os.path.exists(f"/tmp/.X{d}-lock") for d in (n, n + 1)))
 
@@ -270,6 +273,9 @@ def median_seen(deaths):
 
 def measure(bench):
     section = Section(text=TEXT, header=("what", "deaths", "detected, ms", "durable, ms", "restored, ms", "correct picture, ms", "99th percentile", "lost"))
-    ours(bench, section, 1 if bench.short else 8)
+    ours(bench, section, 1 if bench.short else 7)
     peers(bench, section, 2 if bench.short else 8)
+    groups = {f"Understudy: the {kind}": [death[AT_TERMINAL] for death in section.figures[kind]] for kind in ("desktop", "application")}
+    groups.update({title: section.figures[name] for name, title in TITLES if name in section.figures})
+    section.plots.append(bench.plot("eye.svg", "From a death to the first correct picture", lambda axes: dots(axes, groups, "milliseconds"), 2.6))
     return section

@@ -1,6 +1,7 @@
 """Heartbeats through the whole manager, beside a bare ROUTER."""
 
 import json
+import statistics
 import subprocess
 import time
 
@@ -110,6 +111,17 @@ def measure(bench):
         section.rows.append((f"{count:,}", spread(ours, 0), spread(bare, 0), spread(ratios, 2), spread(our_memory, 0), spread(bare_memory, 0)))
         section.figures[str(count)] = {"manager": ours, "router": bare, "manager_bytes": our_memory, "router_bytes": bare_memory}
         section.goals.append((f"manager ÷ bare ROUTER with {count:,} agents", spread(ratios, 2), "at least 0.8"))
+
+    def draw(axes):
+        for who, colour in (("manager", "tab:blue"), ("router", "tab:grey")):
+            axes.plot(counts, [statistics.median(section.figures[str(n)][who]) for n in counts], "o-", color=colour, label={"router": "bare ROUTER"}.get(who, who))
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("agents")
+        axes.set_ylabel("heartbeats per processor second")
+        axes.legend()
+
+    section.plots.append(bench.plot("fanin.svg", "Heartbeats answered", draw))
     own = our_memory[-1] - bare_memory[-1]
     section.goals.append((f"memory per idle node with {counts[-1]:,}, beyond its connection", f"{own:,.0f} bytes", "at most 2,048"))
     return section

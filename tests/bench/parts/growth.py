@@ -29,7 +29,7 @@ def measure(bench):
     found = []
     for nodes in sizes:
         bench.say(f"  {nodes} nodes")
-        found.append(bench.json_of("bench-growth", "--nodes", nodes, "--terminals", nodes // 4, "--dir", bench.scratch, timeout=1800))
+        found.append(bench.json_of("bench-growth", "--nodes", nodes, "--terminals", nodes // 4, "--dir", bench.scratch, "--keep", timeout=600))
     section = Section(
         text="The core that ships, with as many simulated machines (each with the agent's core that ships) and a quarter as many "
         "people at work. What is measured is the core alone: the time to handle one event, the memory of one copy of it, and a "

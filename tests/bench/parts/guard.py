@@ -41,7 +41,7 @@ def killed(bench):
 
 def growth(bench):
     """A failure's cost to the core with 3,000 nodes ÷ with 300: a tenth of what growth in proportion would cost."""
-    small, large = (bench.json_of("bench-growth", "--nodes", nodes, "--terminals", nodes // 4, "--dir", bench.scratch)["failure"]["median_us"]
+    small, large = (bench.json_of("bench-growth", "--nodes", nodes, "--terminals", nodes // 4, "--dir", bench.fresh_folder("growth"))["failure"]["median_us"]
                     for nodes in (300, 3000))
     return large / small
 

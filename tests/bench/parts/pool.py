@@ -13,7 +13,7 @@ import sys
 import time
 from datetime import datetime, timezone
 
-from bench import BUILD, PROJECT, Impossible, Section, quantile, spread
+from bench import BUILD, PROJECT, Impossible, Section, dots, quantile, spread
 
 sys.path.insert(0, str(PROJECT / "tests" / "e2e"))
 
@@ -195,4 +195,7 @@ def measure(bench):
             section.figures[name] = {"system_ms": system, "by_hand_ms": raw}
     except Failed as problem:
         raise Impossible(str(problem)) from problem
+    groups = {f"{who}: {name}": section.figures[name][key] for name in section.figures for who, key in (("Understudy", "system_ms"), ("by hand", "by_hand_ms"))
+              if key in section.figures[name]}
+    section.plots.append(bench.plot("pool.svg", TITLE, lambda axes: dots(axes, groups, "milliseconds"), 2.6))
     return section
