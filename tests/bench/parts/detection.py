@@ -84,7 +84,7 @@ class Understudy:
         self._process.stdout.close()
 
 
-FAST = ("--silence-ms", 300, "--lease-ms", 1000, "--grace-ms", 50, "--collect-ms", 50)
+FAST = ("--silence-ms", 300, "--lease-ms", 1000, "--grace-ms", 50, "--collect-ms", 50, "--window-ms", 1000)
 # What takes part: how it is made, and how often it dies: killed and silent, in a whole run and in a short one.
 CANDIDATES = (
     ("ours", lambda b: Understudy(b, "ours", "default: heartbeats every 1000 ms", 1000), (40, 8), (10, 1)),

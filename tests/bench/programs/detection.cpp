@@ -138,7 +138,13 @@ class Death {
 
     ~Death() {
         if (thread_.joinable()) thread_.join();
-        if (how_ == "dropped") drop("-D");
+    }
+
+    /// Packets pass again. On a thread of its own: a manager's loop that stands still would not hear of the key of a machine
+    /// that is made meanwhile, and a machine that is refused once does not ask again.
+    [[nodiscard]] std::thread undo() const {
+        if (how_ != "dropped") return {};
+        return start_thread([address = address_] { drop("-D", address); });
     }
 
     /// Blocks until all that can be seen of it has been seen.
@@ -151,9 +157,9 @@ class Death {
     }
 
   private:
-    void drop(const std::string& act) const {
+    static void drop(const std::string& act, const std::string& address) {
         for (const char* side : {"-s ", "-d "}) {
-            const std::string command = "iptables -w " + act + " INPUT " + side + address_ + " -j DROP";
+            const std::string command = "iptables -w " + act + " INPUT " + side + address + " -j DROP";
             if (std::system(command.c_str()) != 0) std::cerr << command << ": failed\n";
         }
     }
@@ -163,7 +169,7 @@ class Death {
         bare_.forget();
         std::this_thread::sleep_for(delay);
         at_ = Clock::now();
-        if (how_ == "dropped") return drop("-I");
+        if (how_ == "dropped") return drop("-I", address_);
         ::kill(process_, how_ == "killed" ? SIGKILL : SIGSTOP);
         const auto limit = at_ + 2s;
         while (how_ == "killed" && (pidfd_us_ == 0 || broken_us_ == 0) && Clock::now() < limit) {
@@ -186,6 +192,19 @@ class Death {
     std::thread thread_;  // last: the others are there when it starts
 };
 
+/// A thread that is waited for.
+class Undoing {
+  public:
+    ~Undoing() { join(); }
+    void start(std::thread thread) { thread_ = std::move(thread); }
+    void join() {
+        if (thread_.joinable()) thread_.join();
+    }
+
+  private:
+    std::thread thread_;
+};
+
 struct Options {
     std::string dir;
     std::uint32_t heartbeat_ms = 1000;
@@ -193,6 +212,7 @@ struct Options {
     std::uint32_t lease_ms = 10000;
     std::uint32_t grace_ms = 1000;
     std::uint32_t collect_ms = 500;
+    std::uint32_t window_ms = 10000;
     bool unwatched = false;
 };
 
@@ -203,6 +223,7 @@ Settings settings_of(const Options& options) {
     settings.lease = std::chrono::milliseconds(options.lease_ms);
     settings.suspect_grace = std::chrono::milliseconds(options.grace_ms);
     settings.gate_collect = std::chrono::milliseconds(options.collect_ms);
+    settings.gate_window = std::chrono::milliseconds(options.window_ms);
     settings.tick = std::min(settings.tick, settings.heartbeat / 4);
     return settings;
 }
@@ -287,6 +308,7 @@ int run(const Options& options) {
     std::string wanted;
     Epoch epoch = 0;
     std::uint64_t moved_for_cause = 0;
+    Undoing undoing;
     std::unique_ptr<Death> death;
     auto since = Clock::now();
     const std::array<int, 2> others{STDIN_FILENO, signals.get()};
@@ -301,6 +323,8 @@ int run(const Options& options) {
             const auto [told, at] = terminal.told();
             if (told > epoch) {
                 std::cout << death->take(at).dump() << std::endl;
+                undoing.join();
+                undoing.start(death->undo());
                 death.reset();
                 wanted.clear();
                 ++moved_for_cause;
@@ -337,6 +361,7 @@ int main(int count, char** words) {
     manager.add_option("--lease-ms", options.lease_ms);
     manager.add_option("--grace-ms", options.grace_ms);
     manager.add_option("--collect-ms", options.collect_ms);
+    manager.add_option("--window-ms", options.window_ms, "machines that fall silent within so long fall silent together");
     manager.add_flag("--unwatched", options.unwatched, "no process is watched: only its connection tells of a machine's end");
     MachineOptions machine;
     CLI::App& one = *program.add_subcommand("machine", "be one of its machines");
