@@ -186,12 +186,12 @@ def row(name, ours, hand):
 def measure(bench):
     section = Section(text=TEXT, header=("application", "checkpoints", "stood still, ms", "99th percentile", "by hand, ms", "ratio of the medians", "KiB", "by hand, KiB",
                                          "interval, s", "share of the time stood still"))
-    deaths = 1 if bench.short else 5
+    deaths = 1 if bench.short else 4
     with site("bench-checkpoints", HandyCluster, **SETTINGS) as (cluster, desk):
         begin(cluster, desk)
         count(desk)
         bench.say("  at work")
-        ours, by_hand = watched(bench, cluster, 20 if bench.short else 120)
+        ours, by_hand = watched(bench, cluster, 20 if bench.short else 100)
         losses = []
         for turn in range(deaths):
             losses.append(lost_at_a_death(cluster, desk))

@@ -94,10 +94,10 @@ CANDIDATES = (
     ("keepalived", lambda b: Keepalived(b, "keepalived", 1), (3, 2), (1, 0)),
     ("keepalived-fast", lambda b: Keepalived(b, "keepalived-fast", 0.01), (12, 10), (2, 2)),
     ("sentinel", lambda b: Sentinel(b, "sentinel"), (1, 1), (0, 0)),
-    ("sentinel-fast", lambda b: Sentinel(b, "sentinel-fast", 100), (3, 2), (1, 1)),
+    ("sentinel-fast", lambda b: Sentinel(b, "sentinel-fast", 100), (2, 2), (1, 1)),
     ("etcd", lambda b: Etcd(b, "etcd"), (6, 4), (1, 1)),
     ("etcd-fast", lambda b: Etcd(b, "etcd-fast", 10, 100), (12, 8), (2, 2)),
-    ("pacemaker", lambda b: Pacemaker(b, "pacemaker"), (2, 2), (0, 0)),
+    ("pacemaker", lambda b: Pacemaker(b, "pacemaker"), (2, 1), (0, 0)),
     ("pacemaker-fast", lambda b: Pacemaker(b, "pacemaker-fast", 300), (4, 2), (0, 0)),
 )
 

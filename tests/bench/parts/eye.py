@@ -273,8 +273,8 @@ def median_seen(deaths):
 
 def measure(bench):
     section = Section(text=TEXT, header=("what", "deaths", "detected, ms", "durable, ms", "restored, ms", "correct picture, ms", "99th percentile", "lost"))
-    ours(bench, section, 1 if bench.short else 7)
-    peers(bench, section, 2 if bench.short else 8)
+    ours(bench, section, 1 if bench.short else 5)
+    peers(bench, section, 2 if bench.short else 5)
     groups = {f"Understudy: the {kind}": [death[AT_TERMINAL] for death in section.figures[kind]] for kind in ("desktop", "application")}
     groups.update({title: section.figures[name] for name, title in TITLES if name in section.figures})
     section.plots.append(bench.plot("eye.svg", "From a death to the first correct picture", lambda axes: dots(axes, groups, "milliseconds"), 2.6))

@@ -86,7 +86,7 @@ def breathe(served, keys, endpoint, key, first, seconds):
 
 def measure(bench):
     counts = (1, 100) if bench.short else (1, 100, 1000, 9000)
-    seconds = 2 if bench.short else 6
+    seconds = 2 if bench.short else 4
     section = Section(
         text="As many agents as stand in the table, each with an encrypted connection of its own, breathe as fast as they are answered. "
         "Counted is what the answering process spends of the processor, all threads. The limit is a ROUTER with the same encryption "

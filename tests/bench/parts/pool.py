@@ -180,7 +180,7 @@ def by_turns(bench, name, turns, by_hand, **pool):
 
 
 def measure(bench):
-    turns = 2 if bench.short else 10
+    turns = 2 if bench.short else 5
     section = Section(text=TEXT, header=("tier", "requests", "the system, ms", "99th percentile, ms", "by hand, ms", "ratio of the medians"))
     try:
         ready = running(bench, turns)

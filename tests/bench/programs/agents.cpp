@@ -59,15 +59,15 @@ struct Options {
 class Agent {
   public:
     Agent(zmq::context_t& context, const Options& options, const Keys& keys, std::uint64_t node)
-        : socket_(context, zmq::socket_type::dealer), node_(node) {
+        : socket_(context, zmq::socket_type::dealer), endpoint_(options.endpoint), node_(node) {
         socket_.set(zmq::sockopt::curve_serverkey, options.server_key);
         socket_.set(zmq::sockopt::curve_publickey, keys.public_key);
         socket_.set(zmq::sockopt::curve_secretkey, keys.secret_key);
         socket_.set(zmq::sockopt::linger, 0);
-        socket_.connect(options.endpoint);
     }
 
     void greet() {
+        if (hellos_ == 0) socket_.connect(endpoint_);
         Hello hello;
         hello.node = NodeId(node_);
         hello.incarnation = node_;
@@ -103,6 +103,7 @@ class Agent {
     }
 
     zmq::socket_t socket_;
+    std::string endpoint_;
     std::uint64_t node_;
     std::uint64_t registration_ = 0;
     std::uint64_t hellos_ = 0;
@@ -110,7 +111,8 @@ class Agent {
     std::uint64_t said_ = 0;
 };
 
-/// Registers everybody, a few hundred at a time: handshakes cost both sides.
+/// Connects and registers everybody, a few hundred at a time: handshakes cost both sides, and of thousands that are begun at
+/// once none ends in time.
 void register_all(std::vector<std::unique_ptr<Agent>>& agents) {
     constexpr std::size_t kAtOnce = 200;
     constexpr auto kAgain = milliseconds(2000);
