@@ -288,10 +288,15 @@ void keep_warm(State& state, const PoolRecord& pool, const Claims& claims) {
                                     [&](NodeId id) { return state.live.at(id).health != Health::unknown; });
     const std::size_t warm = wanted.spare.size() + wanted.delayed + static_cast<std::size_t>(late);
     const Target target = target_of(state, pool);
-    std::vector<Need> missing(warm < target.idle ? target.idle - warm : 0, anywhere);
-    if (!missing.empty() && !live.standing.empty()) resume_standing(state, live, missing, "continues to keep the pool warm");
+    std::size_t missing = warm < target.idle ? target.idle - warm : 0;
+    if (missing > 0 && !live.standing.empty()) {  // no more than stand still: a pool may lack thousands, and is planned often
+        std::vector<Need> needs(std::min(missing, live.standing.size()), anywhere);
+        missing -= needs.size();
+        resume_standing(state, live, needs, "continues to keep the pool warm");
+        missing += needs.size();
+    }
     if (live.paused_until <= state.now) {
-        if (!missing.empty()) make_warm(state, pool, missing.size(), anywhere);
+        if (missing > 0) make_warm(state, pool, missing, anywhere);
         if (!wanted.somebody_waits && target.paused > 0) keep_standing(state, pool, target.paused, anywhere);
     }
     trim(state, pool, wanted.spare);
