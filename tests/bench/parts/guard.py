@@ -3,6 +3,7 @@ the newest report. Smaller is better for all of them.
 """
 
 import contextlib
+import itertools
 import statistics
 
 from bench import Section
@@ -46,15 +47,23 @@ def growth(bench):
     return large / small
 
 
+TURNS = 3  # the best of so many counts, in the guard and as what it is held against
 RATIOS = {"fan-in": fan_in, "storm": storm, "killed": killed, "growth": growth}
+
+
+def best_to_expect(turns):
+    """The best of `TURNS` turns, on average over all choices of them."""
+    chosen = min(TURNS, len(turns))
+    return statistics.mean(min(some) for some in itertools.combinations(turns, chosen))
 
 
 def measure(bench):
     turns = 1 if bench.short else 5
-    section = Section(text="What a build is held against: the best of a few turns, each of which takes seconds.", header=("ratio", "of what", "best", "all turns"))
+    section = Section(text=f"What a build is held against: the best of {TURNS} turns, on average, of turns that take seconds each.",
+                      header=("ratio", "of what", f"best of {TURNS}", "all turns"))
     for name, ratio in RATIOS.items():
         bench.say(f"  {name}")
         found = [ratio(bench) for _ in range(turns)]
-        section.rows.append((name, ratio.__doc__.rstrip("."), f"{min(found):.2f}", ", ".join(f"{one:.2f}" for one in found)))
-        section.figures[name] = min(found)
+        section.rows.append((name, ratio.__doc__.rstrip("."), f"{best_to_expect(found):.2f}", ", ".join(f"{one:.2f}" for one in found)))
+        section.figures[name] = best_to_expect(found)
     return section
