@@ -23,7 +23,9 @@ Peers are Debian's, each machine in a network namespace of its own on one bridge
 (keepalived, Pacemaker), when the first sentinel says that the master is another (Redis Sentinel), when a member says who leads now (etcd).
 
 Killed: `kill -9`. Silent: SIGSTOP and, every other turn, all packets dropped. False alarms are take-overs while nothing was done to
-anybody and twice as many loops as there are processors took all the time they could get: of all systems at once."""
+anybody and twice as many loops as there are processors took all the time they could get: of all systems at once.
+
+All of them run all the time, and who watches etcd asks six members as fast as they answer: that load is in every figure, those of the limits too."""
 WAYS_TO_FALL_SILENT = ("stopped", "dropped")
 
 

@@ -10,8 +10,7 @@ def measure(bench):
     runs = []
     for turn in range(1 if bench.short else 5):
         bench.say(f"  turn {turn + 1}")
-        folder = bench.scratch / f"storm-{turn}"
-        folder.mkdir()
+        folder = bench.fresh_folder("storm")
         runs.append(bench.json_of("bench-storm", "--nodes", size[0], "--terminals", size[1], "--lost", size[2], "--dir", folder))
     column = lambda name: [run[name] for run in runs]
     ratios = [run["all_ms"] / run["raw_batched_ms"] for run in runs]
