@@ -90,8 +90,9 @@ std::string wished_endpoint(const Configuration& configuration) {
     return last->starts_with(host + ":") ? *last : listen;
 }
 
-Result<std::unique_ptr<Router>> open_router(const Configuration& configuration, const StateDirectory& directory) {
+Result<std::unique_ptr<Router>> open_router(const Configuration& configuration, const StateDirectory& directory, std::size_t most_connections) {
     RouterOptions options;
+    options.most_connections = most_connections;
     options.listen = wished_endpoint(configuration);
     options.keys = directory.keys;
     options.twin_patience = std::chrono::duration_cast<std::chrono::milliseconds>(configuration.settings.heartbeat * 3 / 2);
@@ -243,19 +244,25 @@ int run_until_signal(const std::string& file, Loop& loop, const UniqueFd& signal
     }
 }
 
-/// Strangers who only connect must not use up what stores and logs need: where allowed there is room for all that
-/// the router admits.
-void make_room_for_connections() {
+/// How many connections there may be: strangers who only connect must not use up what stores and logs need, and a site has
+/// thousands of machines.
+std::size_t make_room_for_connections() {
     constexpr rlim_t kDescriptors = 32768;
+    constexpr rlim_t kOwn = 4096;  // records, logs, instances, handshakes: whoever connects
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptors) return;
-    limit.rlim_cur = std::min(limit.rlim_max, kDescriptors);
-    ::setrlimit(RLIMIT_NOFILE, &limit);
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return RouterOptions().most_connections;
+    if (limit.rlim_cur < kDescriptors) {
+        limit.rlim_cur = std::min(limit.rlim_max, kDescriptors);
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        ::getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    const rlim_t ours = std::min(limit.rlim_cur, kDescriptors);
+    return static_cast<std::size_t>(ours > 2 * kOwn ? ours - kOwn : ours / 2);
 }
 
 int run_manager(const Configuration& configuration) {
     const UniqueFd signals = take_over_signals();
-    make_room_for_connections();
+    const std::size_t most_connections = make_room_for_connections();
     // QEMU processes that are orphaned by libvirt become ours: an ended one is reaped at once, and libvirt
     // does not wait for process 1 to do it.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -273,7 +280,7 @@ int run_manager(const Configuration& configuration) {
     if (!opened) return complain(opened.error(), kExitFailed);
     for (const std::string& alarm : opened->alarms) (*log)(LogWeight::alarm, alarm);
 
-    auto router = open_router(configuration, *directory);
+    auto router = open_router(configuration, *directory, most_connections);
     if (!router) return complain(router.error(), kExitFailed);
     (*log)(LogWeight::notice, "listens at " + (*router)->endpoint());
 
