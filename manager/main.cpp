@@ -248,7 +248,7 @@ int run_until_signal(const std::string& file, Loop& loop, const UniqueFd& signal
 /// thousands of machines.
 std::size_t make_room_for_connections() {
     constexpr rlim_t kDescriptors = 32768;
-    constexpr rlim_t kOwn = 4096;  // records, logs, instances, handshakes: whoever connects
+    constexpr rlim_t kOwn = 4096;  // for records, logs, instances and handshakes
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return RouterOptions().most_connections;
     if (limit.rlim_cur < kDescriptors) {

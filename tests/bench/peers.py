@@ -1,5 +1,5 @@
 """Other systems that notice the death of a machine and let another take over, each with its machines in network namespaces
-of its own: keepalived, Redis Sentinel and etcd, from Debian packages. All are watched from outside, by the same clock.
+of its own: keepalived, Redis Sentinel, etcd and Pacemaker, from Debian packages. All are watched from outside, by the same clock.
 """
 
 import contextlib

@@ -161,6 +161,9 @@ def measure(bench):
         section.figures[str(count)] = {"manager": ours, "router": bare, "manager_bytes": our_memory, "router_bytes": bare_memory}
         section.goals.append((f"manager ÷ bare ROUTER with {count:,} agents", spread(ratios, 2), "at least 0.8"))
 
+    if not section.figures:
+        raise Impossible("; ".join(f"{what}: {reached}" for what, reached, _ in section.goals))
+
     def draw(axes):
         for who, colour in (("manager", "tab:blue"), ("router", "tab:grey")):
             axes.plot([int(n) for n in section.figures], [statistics.median(found[who]) for found in section.figures.values()], "o-", color=colour, label={"router": "bare ROUTER"}.get(who, who))
