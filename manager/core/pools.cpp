@@ -291,9 +291,9 @@ void keep_warm(State& state, const PoolRecord& pool, const Claims& claims) {
     std::size_t missing = warm < target.idle ? target.idle - warm : 0;
     if (missing > 0 && !live.standing.empty()) {  // no more than stand still: a pool may lack thousands, and is planned often
         std::vector<Need> needs(std::min(missing, live.standing.size()), anywhere);
-        missing -= needs.size();
+        const std::size_t asked = needs.size();
         resume_standing(state, live, needs, "continues to keep the pool warm");
-        missing += needs.size();
+        missing -= asked - needs.size();  // those that go on
     }
     if (live.paused_until <= state.now) {
         if (missing > 0) make_warm(state, pool, missing, anywhere);
