@@ -38,11 +38,13 @@ enum class Phase : std::uint8_t {
 /// Why a session is over when phase is `ended`.
 enum class Ending : std::uint8_t { none = 0, closed = 1, crashed = 2 };
 
-/// Address of a door: the one TCP port of a node through which all its streams go.
+/// Address of a door: the one TCP port of a node through which all its streams go. Whoever connects accepts no other
+/// key than `key`; without one nobody connects.
 struct Endpoint {
     std::string host;
     std::uint16_t port = 0;
-    UNDERSTUDY_FIELDS(Endpoint, host, port)
+    std::string key = {};  ///< SHA-256 of the door's public key, base64url; empty: not known (yet)
+    UNDERSTUDY_FIELDS(Endpoint, host, port, key)
 };
 
 /// What a ticket lets its bearer do at a node's door.
@@ -63,8 +65,8 @@ struct TicketClaims {
     NodeId bearer;       ///< which node may present it; none for `desktop`
     Epoch epoch = 0;
     Epoch serving_epoch = 0;
-    std::uint64_t serial = 0;          ///< unique per manager incarnation
-    std::int64_t expires_wall_ms = 0;  ///< wall clock, Unix milliseconds; 0 = with its epoch only
+    std::uint64_t serial = 0;          ///< unique: lets in once. Rises, also over incarnations of the manager
+    std::int64_t expires_wall_ms = 0;  ///< by the manager's clock, Unix milliseconds; stamped when it is sealed
     UNDERSTUDY_FIELDS(TicketClaims, purpose, terminal, session, door, bearer, epoch, serving_epoch,
                       serial, expires_wall_ms)
 };
@@ -159,8 +161,9 @@ struct SessionStatus {
     std::vector<CheckpointInfo> checkpoints;    ///< newest last; at most two
     std::uint32_t interval_ms = 0;              ///< between checkpoints, as adapted
     std::string detail;
+    std::uint64_t void_ticket = 0;              ///< serial of a peer's ticket that its door takes no more: another is wanted
     UNDERSTUDY_FIELDS(SessionStatus, registration, number, session, epoch, revision, duty, phase, ending, in_force,
-                      protection_reason, restored_from, checkpoints, interval_ms, detail)
+                      protection_reason, restored_from, checkpoints, interval_ms, detail, void_ticket)
 };
 
 /// What a desktop's window shows right now.
@@ -169,7 +172,8 @@ struct WindowStatus {
     Epoch session_epoch = 0;
     bool connected = false;
     bool picture = false;  ///< a complete picture of that epoch has been drawn
-    UNDERSTUDY_FIELDS(WindowStatus, session, session_epoch, connected, picture)
+    std::uint64_t void_ticket = 0;  ///< serial of its ticket when the door takes it no more: another is wanted
+    UNDERSTUDY_FIELDS(WindowStatus, session, session_epoch, connected, picture, void_ticket)
 };
 
 /// State of one terminal's desktop on the reporting node.
@@ -231,8 +235,9 @@ struct Hello {
     std::vector<DesktopStatus> desktops;
     std::vector<HeldSession> held_sessions;  ///< what does not run any more is left out
     std::vector<HeldDesktop> held_desktops;
+    std::string door_key;           ///< as in Endpoint; new with every start of the agent
     UNDERSTUDY_FIELDS(Hello, node, incarnation, number, software, host_name, slots, door_port, memory_mib,
-                      can_checkpoint, checkpoint_reason, sessions, desktops, held_sessions, held_desktops)
+                      can_checkpoint, checkpoint_reason, sessions, desktops, held_sessions, held_desktops, door_key)
 };
 
 /// "I am alive", and a request to renew the lease.
@@ -276,14 +281,16 @@ struct Welcome {
     std::uint32_t heartbeat_ms = 0;
     std::uint32_t lease_ms = 0;      ///< counted by the node from when it *sent* the acknowledged heartbeat (or Hello)
     std::string ticket_key;          ///< public key that tickets are signed with, base64
-    UNDERSTUDY_FIELDS(Welcome, registration, incarnation, hello, heartbeat_ms, lease_ms, ticket_key)
+    std::int64_t wall_ms = 0;        ///< the manager's clock when it was sent; tickets expire by it
+    UNDERSTUDY_FIELDS(Welcome, registration, incarnation, hello, heartbeat_ms, lease_ms, ticket_key, wall_ms)
 };
 
 /// Renews the lease up to `lease_ms` after heartbeat `sequence` was sent.
 struct HeartbeatAck {
     std::uint64_t registration = 0;
     std::uint64_t sequence = 0;
-    UNDERSTUDY_FIELDS(HeartbeatAck, registration, sequence)
+    std::int64_t wall_ms = 0;        ///< as in Welcome
+    UNDERSTUDY_FIELDS(HeartbeatAck, registration, sequence, wall_ms)
 };
 
 /// The report with this number has arrived.

@@ -111,56 +111,52 @@ Result<> write_line(int fd, std::string_view line, int stop_fd, Clock::time_poin
 }
 
 /// Byte by byte, so that nothing behind the newline is taken away from RFB.
-Result<std::string> read_line(int fd, int stop_fd, Clock::time_point deadline) {
-    std::string line;
-    while (line.size() < kMaxDoorLineBytes) {
+Result<DoorAnswer> read_answer(int fd, const streams::Ending& ending, int stop_fd, Clock::time_point deadline) {
+    DoorAnswer answer;
+    while (answer.state() == DoorAnswer::State::incomplete) {
         char c = 0;
         const ssize_t got = recv(fd, &c, 1, 0);
         if (got == 1) {
-            if (c == '\n') return line;
-            line.push_back(c);
+            answer.take({&c, 1});
             continue;
         }
-        if (got == 0) return failure(ErrorCode::unavailable, "the door closed without an answer");
+        if (got == 0) return failure(ErrorCode::unavailable, "the door closed without an answer: " + ending.words());
         if (errno != EAGAIN && errno != EINTR) return unavailable("reading from the door", errno);
         auto ready = wait_for(fd, POLLIN, stop_fd, deadline, "waiting for the door's answer");
         if (!ready) return tl::unexpected(ready.error());
     }
-    return failure(ErrorCode::unavailable, "the door's answer is longer than 1 KiB");
+    return answer;
+}
+
+Result<streams::Secured> connect_secured(const Source& source, streams::Pump& pump, int stop_fd, Clock::time_point deadline) {
+    auto tcp = connect_tcp(source, stop_fd, deadline);
+    if (!tcp) return tl::unexpected(tcp.error());
+    auto secured = pump.secure_as_client(std::move(*tcp), source.key);
+    // Without the key it is not this door that refused.
+    if (!secured) return failure(ErrorCode::unavailable, secured.error().message);
+    return secured;
 }
 
 }  // namespace
 
-OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
-    if (this != &other) {
-        if (fd_ >= 0) close(fd_);
-        fd_ = other.release();
-    }
-    return *this;
-}
-
-OwnedFd::~OwnedFd() {
-    if (fd_ >= 0) close(fd_);
-}
-
-int OwnedFd::release() { return std::exchange(fd_, -1); }
-
-Result<OwnedFd> pass_door(const Source& source, int stop_fd) {
+tl::expected<Passed, NotPassed> pass_door(const Source& source, Bearer& bearer, streams::Pump& pump, int stop_fd) {
     const auto deadline = Clock::now() + kDoorTimeout;
-    auto fd = connect_tcp(source, stop_fd, deadline);
-    if (!fd) return fd;
-    const std::string greeting =
-        std::string("UNDERSTUDY/1 ") + (source.purpose == Purpose::desktop ? "desktop " : "window ") + source.ticket + "\n";
-    auto written = write_line(fd->get(), greeting, stop_fd, deadline);
-    if (!written) return tl::unexpected(written.error());
-    auto answer = read_line(fd->get(), stop_fd, deadline);
-    if (!answer) return tl::unexpected(answer.error());
-    if (*answer == "OK") return fd;
-    if (answer->starts_with("NO")) {
-        const std::string reason = answer->size() > 3 ? answer->substr(3) : "without a reason";
-        return failure(ErrorCode::refused, reason);
+    const auto failed = [](const Error& error) { return tl::unexpected(NotPassed{error, false}); };
+    for (;;) {
+        auto secured = connect_secured(source, pump, stop_fd, deadline);
+        if (!secured) return failed(secured.error());
+        const int fd = secured->socket.get();
+        if (auto written = write_line(fd, bearer.first_line(source.purpose), stop_fd, deadline); !written) return failed(written.error());
+        const auto answer = read_answer(fd, *secured->ending, stop_fd, deadline);
+        if (!answer) return failed(answer.error());
+        if (answer->state() == DoorAnswer::State::admitted) {
+            bearer.admitted(answer->renewal());
+            if (auto written = write_line(fd, kDoorGo, stop_fd, deadline); !written) return failed(written.error());
+            return Passed{std::move(secured->socket), std::move(secured->ending)};
+        }
+        if (answer->is_void() && bearer.voided()) continue;
+        return tl::unexpected(NotPassed{{ErrorCode::refused, answer->reason()}, answer->is_void()});
     }
-    return failure(ErrorCode::unavailable, "what answers there is not a door");
 }
 
 }  // namespace understudy::viewer

@@ -53,6 +53,7 @@ Link::Link(Source source, std::string encodings, int news_fd)
       news_fd_(news_fd),
       stop_fd_(make_eventfd()),
       queue_fd_(make_eventfd()),
+      bearer_(source_.ticket, source_.renewal),
       thread_([this] { run(); }) {}
 
 Link::~Link() {
@@ -132,13 +133,13 @@ void Link::run() {
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
     while (!stopping_.load()) {
         was_connected_ = false;
-        const Error error = serve_once();
+        const auto [error, is_void] = serve_once();
         heard_at_.store(0);
         if (stopping_.load()) break;
         if (was_connected_) {
             happened(LinkLost{error.message});
         } else if (error.code == ErrorCode::refused) {
-            happened(LinkRefused{error.message});
+            happened(LinkRefused{error.message, is_void});
         } else {
             happened(LinkUnreachable{error.message});
         }
@@ -148,30 +149,30 @@ void Link::run() {
     tell_news();
 }
 
-Error Link::serve_once() {
-    auto socket = pass_door(source_, stop_fd_.get());
-    if (!socket) return socket.error();
-    const int socket_fd = socket->get();
+NotPassed Link::serve_once() {
+    auto passed = pass_door(source_, bearer_, pump_, stop_fd_.get());
+    if (!passed) return passed.error();
+    const int socket_fd = passed->socket.get();
     {
         const std::lock_guard lock(mutex_);
         live_socket_ = OwnedFd(dup(socket_fd));
-        if (stopping_.load()) return Error{ErrorCode::unavailable, "stopped"};
+        if (stopping_.load()) return {Error{ErrorCode::unavailable, "stopped"}, false};
     }
     had_picture_ = false;
-    auto session = RfbSession::begin(std::move(*socket), encodings_, *this);
+    auto session = RfbSession::begin(std::move(passed->socket), encodings_, *this);
     Error error{ErrorCode::unavailable, "stopped"};
     if (session) {
         was_connected_ = true;
         drop_stale_queue();
         note_heard();
-        happened(LinkConnected{});
+        happened(LinkConnected{bearer_.renewal()});
         error = serve(**session, socket_fd);
     } else {
         error = session.error();
     }
     const std::lock_guard lock(mutex_);
     live_socket_ = OwnedFd();
-    return error;
+    return {error, false};
 }
 
 Error Link::serve(RfbSession& session, int socket_fd) {

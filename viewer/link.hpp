@@ -64,7 +64,7 @@ private:
 
     // The link's thread.
     void run();
-    [[nodiscard]] Error serve_once();
+    [[nodiscard]] NotPassed serve_once();
     [[nodiscard]] Error serve(RfbSession& session, int socket_fd);
     [[nodiscard]] Result<> send_queued(RfbSession& session);
     void drop_stale_queue();
@@ -87,6 +87,8 @@ private:
     std::chrono::milliseconds pause_ = kFirstRetryPause;
     bool was_connected_ = false;
     bool had_picture_ = false;
+    Bearer bearer_;
+    streams::Pump pump_;
 
     std::mutex mutex_;  ///< guards what follows; held for moves of values only, never over I/O
     std::deque<Queued> queue_;

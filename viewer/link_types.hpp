@@ -35,12 +35,15 @@ using Outgoing = std::variant<KeyInput, PointerInput, SizeWish, ClipboardOffer>;
 
 // From the session.
 
-struct LinkConnected {};
+struct LinkConnected {
+    std::string renewal;  ///< what lets in once more, with the same source
+};
 struct LinkUnreachable {
     std::string reason;
 };
 struct LinkRefused {
     std::string reason;
+    bool is_void = false;  ///< the door will never take this ticket: another is needed
 };
 struct LinkLost {
     std::string reason;

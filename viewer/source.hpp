@@ -12,9 +12,11 @@ namespace understudy::viewer {
 struct Source {
     std::string host;  ///< numeric IPv4 or IPv6 address
     std::uint16_t port = 0;
+    std::string key;     ///< of the door, as in Endpoint
     std::string ticket;  ///< printable, without blanks, at most kMaxTicketBytes
     Epoch epoch = 0;
     Purpose purpose = Purpose::window;  ///< `window` or `desktop`
+    std::string renewal = {};           ///< what the door gave a former viewer of the same source; empty: nothing
     bool operator==(const Source&) const = default;
 };
 

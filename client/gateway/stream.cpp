@@ -1,7 +1,12 @@
 // See stream.hpp.
 #include "client/gateway/stream.hpp"
 
+#include <sys/socket.h>
+
 #include <array>
+#include <cerrno>
+#include <cstring>
+#include <map>
 #include <string>
 
 #include <boost/asio/buffer.hpp>
@@ -9,22 +14,53 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
 #include "client/gateway/limits.hpp"
-#include "client/link/door.hpp"
+#include "protocol/door_line.hpp"
+#include "streams/pump.hpp"
 
 namespace understudy::gateway {
 namespace {
 
 using asio::ip::tcp;
 
+/// The way to all doors: TLS, and what they gave for the next time. It belongs to the context, as all streams do, and
+/// outlives them.
+class Doors final : public asio::execution_context::service {
+public:
+    static asio::execution_context::id id;
+    explicit Doors(asio::execution_context& context) : asio::execution_context::service(context) {}
+
+    /// What there is in hand for this desktop, kept beyond a stream: a page that comes back enters with the renewal,
+    /// also while the manager is away.
+    Bearer& bearer_for(const TerminalRedirect& target) {
+        Kept& kept = bearers_[target.terminal];
+        if (kept.epoch != target.epoch) kept = {target.epoch, Bearer(target.ticket.text)};
+        kept.bearer.set_ticket(target.ticket.text);
+        return kept.bearer;
+    }
+
+    streams::Pump pump;
+
+private:
+    struct Kept {
+        Epoch epoch = 0;
+        Bearer bearer;
+    };
+    void shutdown() override {}
+    std::map<TerminalId, Kept> bearers_;  ///< as many as there are terminals; an epoch's goes with the next epoch
+};
+asio::execution_context::id Doors::id;
+
 /// Both halves of a stream share it, and the one that ends last destroys it.
 class Stream final : public RoomStream, public std::enable_shared_from_this<Stream> {
 public:
     Stream(asio::io_context& context, std::shared_ptr<TerminalRoom> room, WebSocket page)
-        : context_(context), room_(std::move(room)), page_(std::move(page)), door_(context), wakeup_(context) {
+        : context_(context), room_(std::move(room)), page_(std::move(page)), doors_(asio::use_service<Doors>(context)), door_(context), wakeup_(context) {
         page_.read_message_max(limits::kStreamMessageBytes);
         page_.binary(true);
         room_->add_stream(*this);
@@ -34,8 +70,7 @@ public:
 
     void outdated() override {
         outdated_ = true;
-        error_code ignored;
-        door_.close();
+        close_door();
         wakeup_.wake();
     }
 
@@ -76,29 +111,60 @@ private:
             problem = "\"" + target.endpoint.host + "\" is not an address";
             co_return StreamEnd::door_lost;
         }
-        door_.expires_after(limits::kDoorTime);
-        co_await door_.async_connect(tcp::endpoint(address, target.endpoint.port), into(error));
-        if (!error) {
-            door_.socket().set_option(tcp::no_delay(true), error);
-            const std::string greeting = client::desktop_greeting(target.ticket.text);
-            co_await asio::async_write(door_, asio::buffer(greeting), into(error));
+        for (;;) {
+            Bearer bearer = doors_.bearer_for(target);
+            DoorAnswer answer;
+            problem = co_await knock(tcp::endpoint(address, target.endpoint.port), target.endpoint.key, bearer, answer, early);
+            if (answer.state() == DoorAnswer::State::admitted) {
+                doors_.bearer_for(target).admitted(answer.renewal());
+                if (problem.empty()) co_return StreamEnd::door_lost;
+            } else if (answer.state() == DoorAnswer::State::refused) {
+                close_door();
+                if (answer.is_void() && doors_.bearer_for(target).voided()) continue;
+                problem = answer.reason();
+                co_return StreamEnd::refused;
+            }
+            problem = "the door at " + target.endpoint.host + ":" + std::to_string(target.endpoint.port) + ": " + problem;
+            co_return StreamEnd::door_lost;
         }
-        client::DoorAnswer answer;
+    }
+
+    /// One attempt; what went wrong, or nothing.
+    asio::awaitable<std::string> knock(tcp::endpoint where, std::string key, Bearer bearer, DoorAnswer& answer, std::string& early) {
+        error_code error;
+        tcp::socket connecting(context_);
+        connecting.open(where.protocol(), error);
+        if (error) co_return error.message();
+        connecting.set_option(tcp::no_delay(true), error);
+        connecting.non_blocking(true, error);
+        // TLS waits for the connection as well as we could.
+        const int connected = ::connect(connecting.native_handle(), where.data(), static_cast<socklen_t>(where.size()));
+        if (connected != 0 && errno != EINPROGRESS) co_return std::strerror(errno);
+        auto secured = doors_.pump.secure_as_client(streams::OwnedFd(connecting.release(error)), key);
+        if (!secured) co_return secured.error().message;
+        door_ = asio::local::stream_protocol::socket(context_, asio::local::stream_protocol(), secured->socket.release());
+        asio::steady_timer patience(context_, limits::kDoorTime);
+        patience.async_wait([self = shared_from_this()](error_code cancelled) {
+            if (!cancelled) self->close_door();
+        });
+        const std::string greeting = bearer.first_line(Purpose::desktop);
+        co_await asio::async_write(door_, asio::buffer(greeting), into(error));
         std::array<char, 4096> buffer{};
-        while (!error && answer.state() == client::DoorAnswer::State::incomplete) {
+        while (!error && answer.state() == DoorAnswer::State::incomplete) {
             const std::size_t length = co_await door_.async_read_some(asio::buffer(buffer), into(error));
             const std::size_t used = answer.take({buffer.data(), length});
             early.assign(buffer.data() + used, length - used);
         }
-        door_.expires_never();
-        if (answer.state() == client::DoorAnswer::State::admitted) co_return StreamEnd::door_lost;
-        if (answer.state() == client::DoorAnswer::State::refused) {
-            problem = answer.reason();
-            co_return StreamEnd::refused;
-        }
-        problem = "the door at " + target.endpoint.host + ":" + std::to_string(target.endpoint.port) + ": " +
-                  (error ? error.message() : "no answer");
-        co_return StreamEnd::door_lost;
+        if (answer.state() == DoorAnswer::State::admitted) co_await asio::async_write(door_, asio::buffer(kDoorGo), into(error));
+        patience.cancel();
+        if (answer.state() == DoorAnswer::State::refused || !error) co_return std::string();
+        const bool late = error == asio::error::operation_aborted;
+        co_return late ? "no answer" : error == asio::error::eof ? secured->ending->words() : error.message();
+    }
+
+    void close_door() {
+        error_code ignored;
+        door_.close(ignored);
     }
 
     /// One buffer is under way at a time: a page that reads slowly slows its door down, and costs no memory.
@@ -113,7 +179,7 @@ private:
         }
         if (outdated_) co_return co_await end(StreamEnd::outdated, "the desktop has moved");
         if (page_error || page_gone_) {
-            door_.close();
+            close_door();
             co_return;
         }
         room_->seen("lost", epoch_);
@@ -133,11 +199,11 @@ private:
             if (error) co_return;
         }
         page_gone_ = true;
-        door_.close();
+        close_door();
     }
 
     asio::awaitable<void> end(StreamEnd how, std::string text) {
-        door_.close();
+        close_door();
         error_code ignored;
         websocket::close_reason reason;
         reason.code = static_cast<std::uint16_t>(how);
@@ -148,7 +214,8 @@ private:
     asio::io_context& context_;
     std::shared_ptr<TerminalRoom> room_;
     WebSocket page_;
-    beast::tcp_stream door_;
+    Doors& doors_;
+    asio::local::stream_protocol::socket door_;
     Wakeup wakeup_;
     Epoch epoch_ = 0;
     bool outdated_ = false;

@@ -13,7 +13,7 @@
 
 namespace understudy::client {
 
-Stream::Stream(const TerminalRedirect& target) : target_(target) {
+Stream::Stream(streams::Pump& pump, const TerminalRedirect& target, Bearer bearer) : target_(target) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(target.endpoint.port);
@@ -21,18 +21,27 @@ Stream::Stream(const TerminalRedirect& target) : target_(target) {
         end("\"" + target.endpoint.host + "\" is not an IPv4 address");
         return;
     }
-    socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (socket_ < 0) {
+    streams::OwnedFd tcp(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (tcp.get() < 0) {
         end(std::string("no socket: ") + std::strerror(errno));
         return;
     }
     const int on = 1;
-    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-        finish_connecting();
-    } else if (errno != EINPROGRESS) {
+    ::setsockopt(tcp.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (::connect(tcp.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
         end(std::string("cannot connect: ") + std::strerror(errno));
+        return;
     }
+    auto secured = pump.secure_as_client(std::move(tcp), target.endpoint.key);
+    if (!secured) {
+        end(secured.error().message);
+        return;
+    }
+    socket_ = secured->socket.release();
+    ending_ = std::move(secured->ending);
+    const std::string greeting = bearer.first_line(Purpose::desktop);
+    output_.insert(output_.end(), greeting.begin(), greeting.end());
+    flush();
 }
 
 Stream::~Stream() {
@@ -47,20 +56,8 @@ void Stream::end(const std::string& reason) {
     socket_ = -1;
 }
 
-void Stream::finish_connecting() {
-    int error = 0;
-    socklen_t length = sizeof error;
-    ::getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0) return end(std::string("cannot connect: ") + std::strerror(error));
-    state_ = State::greeting;
-    const std::string greeting = desktop_greeting(target_.ticket.text);
-    output_.insert(output_.end(), greeting.begin(), greeting.end());
-    flush();
-}
-
 void Stream::step() {
     if (state_ == State::ended) return;
-    if (state_ == State::connecting) return finish_connecting();
     read();
     flush();
 }
@@ -72,7 +69,7 @@ void Stream::read() {
         const ssize_t length = ::recv(socket_, buffer.data(), buffer.size(), 0);
         if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (length < 0) return end(std::string("the connection broke: ") + std::strerror(errno));
-        if (length == 0) return end("the door ended the connection");
+        if (length == 0) return end("the door ended the connection: " + ending_->words());
         take(BytesView(buffer).first(static_cast<std::size_t>(length)));
         if (state_ == State::ended) return;
     }
@@ -88,13 +85,14 @@ void Stream::take(BytesView bytes) {
         }
         if (answer_.state() == DoorAnswer::State::incomplete) return;
         state_ = State::admitted;
+        output_.insert(output_.end(), kDoorGo.begin(), kDoorGo.end());
     }
     const auto fed = rfb_.feed(bytes);
     if (!fed) end(fed.error().message);
 }
 
 void Stream::flush() {
-    if (state_ == State::ended || state_ == State::connecting) return;
+    if (state_ == State::ended) return;
     const Bytes fresh = rfb_.take_output();
     output_.insert(output_.end(), fresh.begin(), fresh.end());
     while (!output_.empty()) {

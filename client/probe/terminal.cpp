@@ -57,8 +57,6 @@ void ProbeTerminal::step() {
     // The stream first: what it lost is known before the redirect that repairs it.
     if (stream_ && stream_->file_descriptor() >= 0) {
         pollfd item{stream_->file_descriptor(), POLLIN | POLLOUT, 0};
-        const bool connecting = stream_->state() == Stream::State::connecting;
-        if (connecting) item.events = POLLOUT;
         if (::poll(&item, 1, 0) > 0) stream_->step();
     }
     look_at_stream();
@@ -93,7 +91,11 @@ void ProbeTerminal::take_message(const Message& message) {
         if (taken == Taken::moved || (taken == Taken::refreshed && !stream_ && retry_at_ == kNever)) {
             tell("redirect", redirect->epoch, redirect->endpoint.host + ":" + std::to_string(redirect->endpoint.port));
             retry_after_ = kFirstRetry;
+            if (taken == Taken::moved) bearer_ = Bearer(redirect->ticket.text);
+            bearer_.set_ticket(redirect->ticket.text);
             connect();
+        } else if (taken == Taken::refreshed) {
+            bearer_.set_ticket(redirect->ticket.text);
         }
     } else if (const auto* waiting = std::get_if<TerminalWaiting>(&message)) {
         if (attachment_.take(*waiting, now()) == Taken::waiting) tell("waiting", 0, waiting->reason);
@@ -119,7 +121,7 @@ void ProbeTerminal::drop() {
 void ProbeTerminal::connect() {
     drop();
     retry_at_ = kNever;
-    stream_ = std::make_unique<Stream>(*attachment_.redirect());
+    stream_ = std::make_unique<Stream>(pump_, *attachment_.redirect(), bearer_);
     give_up_at_ = now() + kDoorTime;
     look_at_stream();
 }
@@ -137,6 +139,7 @@ void ProbeTerminal::look_at_stream() {
     if (stream_->state() == Stream::State::admitted && !told_connected_) {
         told_connected_ = true;
         give_up_at_ = kNever;
+        bearer_.admitted(stream_->renewal());
         tell("connected", epoch);
         report("connected", epoch);
     }
@@ -152,6 +155,10 @@ void ProbeTerminal::look_at_stream() {
     if (const std::string text = stream_->rfb().take_clipboard(); !text.empty()) tell("clipboard", epoch, text);
     if (stream_->state() == Stream::State::ended) {
         const std::string reason = stream_->reason();
+        if (stream_->is_void() && bearer_.voided()) {
+            connect();
+            return;
+        }
         if (told_connected_) report("lost", epoch);
         tell(told_connected_ ? "lost" : "unreachable", epoch, reason);
         lost();

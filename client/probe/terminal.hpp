@@ -72,6 +72,8 @@ private:
     std::function<void(const Seen&)> listener_;
     Inbox inbox_;
     std::unique_ptr<Link> link_;
+    streams::Pump pump_;
+    Bearer bearer_;                  ///< for the desktop of the newest epoch
     std::unique_ptr<Stream> stream_;
     bool told_connected_ = false;
     TimePoint retry_at_ = kNever;

@@ -122,7 +122,7 @@ void Connection::go() {
     leave_desktop();
     const TerminalRedirect& target = *attachment_.redirect();
     desktop_ = std::make_unique<viewer::Link>(
-        viewer::Source{target.endpoint.host, target.endpoint.port, target.ticket.text, target.epoch, Purpose::desktop},
+        viewer::Source{target.endpoint.host, target.endpoint.port, target.endpoint.key, target.ticket.text, target.epoch, Purpose::desktop},
         "copyrect zrle hextile raw", news_fd_.get());
 }
 

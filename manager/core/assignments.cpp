@@ -17,22 +17,22 @@ auto& sent_of(NodeLive& live) {
     else return live.sent_desktops;
 }
 
+std::uint64_t next_serial(State& state) { return state.manager.get().incarnation << 32 | state.next_serial++; }
+
 void number_tickets(State& state, AssignSession& assign) {
-    for (Peer& peer : assign.peers) {
-        peer.ticket.claims.serial = state.manager.get().incarnation << 32 | state.next_serial++;
-    }
+    for (Peer& peer : assign.peers) peer.ticket.claims.serial = next_serial(state);
 }
 
 void number_tickets(State& state, AssignDesktop& assign) {
-    for (WindowSource& source : assign.windows) {
-        source.ticket.claims.serial = state.manager.get().incarnation << 32 | state.next_serial++;
-    }
+    for (WindowSource& source : assign.windows) source.ticket.claims.serial = next_serial(state);
 }
 
 template <class Assign>
 void dispatch(State& state, NodeId node, NodeLive& live, Sent<Assign>& sent) {
     sent.last_sent = state.now;
     live.resend_at = std::min(live.resend_at, state.now + state.settings.resend);
+    sent.tickets_void = false;
+    sent.first_serial = state.manager.get().incarnation << 32 | state.next_serial;
     Assign message = sent.message;
     number_tickets(state, message);
     act_durable(state, SendToNode{node, std::move(message)});
@@ -210,7 +210,10 @@ template <class Assign>
 void resend(State& state, NodeId id, NodeLive& live) {
     for (auto& [subject, sent] : sent_of<Assign>(live)) {
         if (sent.confirmed) continue;
-        if (sent.last_sent + state.settings.resend <= state.now) dispatch(state, id, live, sent);
+        if (sent.last_sent + state.settings.resend <= state.now) {
+            if (sent.tickets_void) sent.message.revision = state.next_revision++;  // else it would be taken for known
+            dispatch(state, id, live, sent);
+        }
         live.resend_at = std::min(live.resend_at, sent.last_sent + state.settings.resend);
     }
 }
@@ -220,6 +223,18 @@ void confirm(Sent<Assign>& sent, const Status& status) {
     if (Version{status.epoch, status.revision} == Version{sent.message.epoch, sent.message.revision}) {
         sent.confirmed = true;
     }
+}
+
+/// A door takes a ticket of this assignment no more (used, too old): it is said again, with fresh ones, at the pace at
+/// which everything is. What was sent meanwhile has fresh ones already.
+template <class Assign>
+void renew_tickets(State& state, NodeId node, NodeLive& live, Sent<Assign>& sent, std::uint64_t void_ticket) {
+    if (void_ticket == 0 || void_ticket < sent.first_serial || sent.tickets_void || sent.message.duty == Duty::released) return;
+    UNDERSTUDY_MARK("assignments.ticket_renewed");
+    sent.tickets_void = true;
+    sent.confirmed = false;
+    live.resend_at = std::min(live.resend_at, std::max(state.now, sent.last_sent + state.settings.resend));
+    arm_node(state, node);
 }
 
 /// Drops what a node has let go of.
@@ -319,6 +334,7 @@ void on_session_status(State& state, NodeId from, const SessionStatus& status) {
     known = status;
     if (const auto sent = live.sent_sessions.find(status.session); sent != live.sent_sessions.end()) {
         confirm(sent->second, status);
+        renew_tickets(state, from, live, sent->second, status.void_ticket);
     }
     const SessionRecord* session = state.sessions.find(status.session);
     if (session == nullptr) {
@@ -371,6 +387,7 @@ void on_desktop_status(State& state, NodeId from, const DesktopStatus& status) {
     known = status;
     if (const auto sent = live.sent_desktops.find(status.terminal); sent != live.sent_desktops.end()) {
         confirm(sent->second, status);
+        for (const WindowStatus& window : status.windows) renew_tickets(state, from, live, sent->second, window.void_ticket);
     }
     const TerminalRecord* terminal = state.terminals.find(status.terminal);
     if (terminal == nullptr) {
@@ -491,7 +508,7 @@ void tell_client(State& state, TerminalId id) {
         redirect.epoch = terminal.epoch;
         redirect.endpoint = state.nodes.at(terminal.presentation).door;
         redirect.ticket = ticket(Purpose::desktop, id, {}, terminal.presentation, {}, terminal.epoch, 0);
-        redirect.ticket.claims.serial = state.manager.get().incarnation << 32 | state.next_serial++;
+        redirect.ticket.claims.serial = next_serial(state);
         redirect.incident = live.incident;
         act_durable(state, SendToClient{live.client, std::move(redirect)});
         return;

@@ -124,6 +124,9 @@ void activate(State& state, NodeId id, NodeLive& live, const PendingRegistration
         });
         live.boot_deadline = kNever;
     }
+    if (node.door.key != chosen.hello.door_key) {
+        change_node(state, id, [&](NodeRecord& record) { record.door.key = chosen.hello.door_key; });
+    }
     take_claims(state, id, chosen.hello);
     adopt_inventory(state, id, chosen.hello);
     plan_deployment(state, id);

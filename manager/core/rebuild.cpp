@@ -365,7 +365,8 @@ void adopt_instance(State& state, HostId host, const ListedInstance& instance) {
     if (state.manager.get().next_id <= instance.id.value) state.manager.edit().next_id = instance.id.value + 1;
     if (const NodeRecord* node = state.nodes.find(instance.id)) {
         const bool moved = node->host != host && node->adopted && state.live[instance.id].registration == 0;
-        const bool stale = node->host == host && node->state != NodeState::condemned && instance.running && !(node->door == instance.door);
+        const bool stale = node->host == host && node->state != NodeState::condemned && instance.running &&
+                           (node->door.host != instance.door.host || node->door.port != instance.door.port);
         if (!moved && !stale) return;
         change_node(state, instance.id, [&](NodeRecord& record) {
             record.host = host;

@@ -35,6 +35,8 @@ template <class Assign>
 struct Sent {
     Assign message;
     bool confirmed = false;  ///< the node has answered with this version
+    bool tickets_void = false;        ///< it is said again with fresh tickets, under a new revision
+    std::uint64_t first_serial = 0;   ///< of the tickets in it, as sent last
     TimePoint last_sent;
 };
 

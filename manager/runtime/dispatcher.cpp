@@ -329,6 +329,9 @@ void Dispatcher::seal(Message& message) {
         seal_one(redirect->ticket);
     } else if (auto* welcome = std::get_if<Welcome>(&message)) {
         welcome->ticket_key = sealer_.public_key();
+        welcome->wall_ms = sealer_.wall_ms();
+    } else if (auto* ack = std::get_if<HeartbeatAck>(&message)) {
+        ack->wall_ms = sealer_.wall_ms();
     }
 }
 

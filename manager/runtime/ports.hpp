@@ -68,14 +68,20 @@ class StorePort {
     virtual void read_head() = 0;
 };
 
-/// Signs tickets at the moment they are sent.
+/// How long a ticket lets in for the first time. Whoever was let in has a renewal, which lives with the epoch.
+inline constexpr Duration kTicketLife = std::chrono::seconds(60);
+
+/// Signs tickets at the moment they are sent, and stamps them with the end of their life.
 class SealerPort {
   public:
     virtual ~SealerPort() = default;
     /// The text a bearer presents. Never fails: a key that cannot sign is refused at start.
-    [[nodiscard]] virtual std::string seal(const TicketClaims& claims) = 0;
+    /// It lets in once, within the next `kTicketLife`.
+    [[nodiscard]] virtual std::string seal(TicketClaims& claims) = 0;
     /// What doors verify with; goes into every Welcome.
     [[nodiscard]] virtual const std::string& public_key() const = 0;
+    /// The clock that tickets expire by, Unix milliseconds.
+    [[nodiscard]] virtual std::int64_t wall_ms() const = 0;
 };
 
 /// Carries actions out. Tickets inside are sealed. Returns at once; results come back as core events.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 
@@ -31,12 +32,21 @@ std::string host_name() {
     return name;
 }
 
+std::string new_renewal() {
+    std::array<unsigned char, 32> bytes{};
+    ::randombytes_buf(bytes.data(), bytes.size());
+    std::string text(sodium_base64_ENCODED_LEN(bytes.size(), sodium_base64_VARIANT_URLSAFE_NO_PADDING), '\0');
+    ::sodium_bin2base64(text.data(), text.size(), bytes.data(), bytes.size(), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    text.pop_back();  // libsodium counts the terminator
+    return text;
+}
+
 // The parts of the agent that are no adapters do not know the logging library.
 void log(const std::string& level, const std::string& words) {
     spdlog::log(level == "debug" ? spdlog::level::debug : level == "warning" ? spdlog::level::warn : spdlog::level::info, "{}", words);
 }
 
-Identity make_identity(const Config& config, const CheckpointProbe& probe, std::uint16_t port) {
+Identity make_identity(const Config& config, const CheckpointProbe& probe, std::uint16_t port, const std::string& door_key) {
     Identity identity;
     identity.node = config.node;
     ::randombytes_buf(&identity.incarnation, sizeof identity.incarnation);
@@ -45,6 +55,7 @@ Identity make_identity(const Config& config, const CheckpointProbe& probe, std::
     identity.host_name = config.host_name.empty() ? host_name() : config.host_name;
     identity.slots = config.slots;
     identity.door_port = port;
+    identity.door_key = door_key;
     identity.memory_mib = LoadMeter::memory_mib();
     identity.can_checkpoint = probe.possible;
     identity.checkpoint_reason = probe.reason;
@@ -53,7 +64,7 @@ Identity make_identity(const Config& config, const CheckpointProbe& probe, std::
 
 }  // namespace
 
-Agent::Agent(const Config& config, const Identity& identity) : config_(config), incarnation_(identity.incarnation), core_(identity), witnesses_(loop_) {}
+Agent::Agent(const Config& config, const Identity& identity) : config_(config), incarnation_(identity.incarnation), core_(identity), witnesses_(loop_, pump_) {}
 Agent::~Agent() = default;
 
 Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
@@ -62,18 +73,21 @@ Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
     if (!account) return failure(ErrorCode::failed, account.error().message + "; applications run as this one (option sessions.user)");
     auto listener = listen_on(config.door_address, config.door_port);
     if (!listener) return failure(ErrorCode::failed, listener.error().message + "; the door's port is the option node.door_port");
+    // In memory only, and not before a copied machine has become an individual.
+    auto door = streams::DoorIdentity::make();
+    if (!door) return tl::unexpected(door.error());
     std::error_code wrong;
     std::filesystem::create_directories(config.run_folder, wrong);
     // Whatever an earlier agent started must be gone before anything is said to the manager.
     clear_leftover_groups(config.cgroup_root);
     const auto probe = probe_checkpoints(config.run_folder + "/checkpoint-probe", kProbePatienceMs);
     spdlog::info("node={} door={} checkpoints={}", config.node.value, port_of(listener->get()), probe.possible ? "possible" : probe.reason);
-    std::unique_ptr<Agent> agent(new Agent(config, make_identity(config, probe, port_of(listener->get()))));
-    if (auto opened = agent->open_parts(*account, std::move(*listener), probe.possible, probe.reason); !opened) return tl::unexpected(opened.error());
+    std::unique_ptr<Agent> agent(new Agent(config, make_identity(config, probe, port_of(listener->get()), door->key())));
+    if (auto opened = agent->open_parts(*account, std::move(*listener), std::move(*door), probe.possible, probe.reason); !opened) return tl::unexpected(opened.error());
     return agent;
 }
 
-Result<> Agent::open_parts(const Account& account, Descriptor listener, bool can_checkpoint, const std::string& reason) {
+Result<> Agent::open_parts(const Account& account, Descriptor listener, streams::DoorIdentity door, bool can_checkpoint, const std::string& reason) {
     ExecutionSettings execution;
     execution.sessions_folder = config_.state_folder + "/sessions";
     execution.environments_folder = config_.state_folder + "/environments";
@@ -84,6 +98,7 @@ Result<> Agent::open_parts(const Account& account, Descriptor listener, bool can
     execution.pause_budget = config_.pause_budget;
     execution.loopback_alias = config_.loopback_alias;
     execution.can_checkpoint = can_checkpoint;
+    execution.pump = &pump_;
     execution.checkpoint_reason = reason;
     SessionServices sessions;
     sessions.report = [this](SessionStatus status) { feed(SessionHappened{std::move(status)}); };
@@ -105,7 +120,7 @@ Result<> Agent::open_parts(const Account& account, Descriptor listener, bool can
     desktops.layout_changed = [this](TerminalId terminal, std::vector<WindowPlace> places) { feed(LayoutChanged{terminal, std::move(places)}); };
     desktops.log = log;
     desktops_ = std::make_unique<Desktops>(loop_, std::move(presentation), std::move(desktops));
-    open_door(std::move(listener));
+    open_door(std::move(listener), std::move(door));
 
     Link::Listener listening;
     listening.on_message = [this](const Message& message) { feed(FromManager{message}); };
@@ -120,13 +135,20 @@ Result<> Agent::open_parts(const Account& account, Descriptor listener, bool can
     return {};
 }
 
-void Agent::open_door(Descriptor listener) {
+void Agent::open_door(Descriptor listener, streams::DoorIdentity identity) {
     DoorTargets targets;
     targets.open_ticket = [this](std::string_view text) -> Result<TicketClaims> {
-        if (core_.ticket_key().empty()) return failure(ErrorCode::refused, "this node is not registered yet");
+        // Before the ticket is looked at: without a manager nobody can have a better one.
+        if (!core_.lease_valid(loop_.now())) return failure(ErrorCode::unavailable, "this node has no lease; it waits for its manager");
         return open_ticket(text, core_.ticket_key());
     };
-    targets.admits = [this](const TicketClaims& claims) { return core_.admits(claims, loop_.now(), wall_ms()); };
+    targets.admits = [this](const TicketClaims& claims) { return core_.admits(claims, loop_.now()); };
+    // A guest's own clock may be anywhere.
+    targets.wall_ms = [this] {
+        const auto told = core_.manager_wall_ms(loop_.now());
+        return told != 0 ? told : wall_ms();
+    };
+    targets.new_renewal = new_renewal;
     targets.comes_up = [this](const TicketClaims& claims) {
         return core_.lease_valid(loop_.now()) && claims.door == config_.node && sessions_->comes_up(claims.session, claims.serving_epoch, claims.epoch);
     };
@@ -136,7 +158,7 @@ void Agent::open_door(Descriptor listener) {
         return sessions_->accept_checkpoints(claims.session, std::move(socket), claims.epoch, std::move(on_gone));
     };
     targets.log = log;
-    door_ = std::make_unique<Door>(loop_, std::move(listener), std::move(targets));
+    door_ = std::make_unique<Door>(loop_, std::move(listener), std::move(identity), std::move(targets));
 }
 
 // What a performer reports while an action is carried out waits until the step is done: actions keep

@@ -34,8 +34,8 @@ class Agent {
 
   private:
     Agent(const Config& config, const Identity& identity);
-    [[nodiscard]] Result<> open_parts(const Account& account, Descriptor listener, bool can_checkpoint, const std::string& reason);
-    void open_door(Descriptor listener);
+    [[nodiscard]] Result<> open_parts(const Account& account, Descriptor listener, streams::DoorIdentity door, bool can_checkpoint, const std::string& reason);
+    void open_door(Descriptor listener, streams::DoorIdentity identity);
     void feed(const Event& event);
     void carry_out(const Step& step);
     void on(const SendToManager& action);
@@ -52,6 +52,7 @@ class Agent {
     const std::uint64_t incarnation_;
     Loop loop_;
     AgentCore core_;
+    streams::Pump pump_;   ///< for streams to the doors of others; outlives who uses it
     std::unique_ptr<Link> link_;
     std::unique_ptr<Sessions> sessions_;
     std::unique_ptr<Desktops> desktops_;

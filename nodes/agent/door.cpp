@@ -16,15 +16,7 @@
 namespace understudy::node {
 namespace {
 
-constexpr std::string_view kGreeting = "UNDERSTUDY/1 ";
 constexpr Duration kConnectPause = std::chrono::milliseconds(20);
-
-std::optional<Purpose> purpose_of(std::string_view word) {
-    if (word == "window") return Purpose::window;
-    if (word == "desktop") return Purpose::desktop;
-    if (word == "checkpoint") return Purpose::checkpoint;
-    return {};
-}
 
 void say(int socket, const std::string& line) {
     // A few bytes into an empty buffer: they fit, or the other side is gone.
@@ -33,7 +25,8 @@ void say(int socket, const std::string& line) {
 
 }  // namespace
 
-Door::Door(Loop& loop, Descriptor listener, DoorTargets targets) : loop_(loop), listener_(std::move(listener)), targets_(std::move(targets)) {
+Door::Door(Loop& loop, Descriptor listener, streams::DoorIdentity identity, DoorTargets targets)
+    : loop_(loop), listener_(std::move(listener)), identity_(std::move(identity)), targets_(std::move(targets)) {
     listener_watch_ = loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { let_in(); });
 }
 
@@ -42,19 +35,27 @@ Door::~Door() {
     cut_all();
 }
 
+void Door::make_room() {
+    while (waiting_room_.size() >= kWaitingRoom) drop(*waiting_room_.begin());
+}
+
 void Door::let_in() {
     for (;;) {
         Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!socket) return;
         tune_stream(socket.get());
-        if (guests_.size() >= kConnections) {
-            say(socket.get(), "NO this node serves too many streams\n");
+        make_room();
+        auto secured = pump_.secure_as_server(streams::OwnedFd(socket.release()), identity_);
+        if (!secured) {
+            targets_.log("warning", "the door could not take a connection: " + secured.error().message);
             continue;
         }
         const GuestId id = next_++;
         Guest& guest = guests_[id];
-        guest.socket = std::move(socket);
-        guest.watch = loop_.watch(guest.socket.get(), EPOLLIN, [this, id](std::uint32_t) { read_line(id); });
+        guest.socket.reset(secured->socket.release());
+        guest.ending = secured->ending;
+        waiting_room_.insert(id);
+        guest.watch = loop_.watch(guest.socket.get(), EPOLLIN, [this, id](std::uint32_t) { hear(id); });
         guest.timer = loop_.after(kLinePatience, [this, id] {
             guests_.at(id).timer = 0;
             refuse(id, "no ticket came in time");
@@ -62,79 +63,105 @@ void Door::let_in() {
     }
 }
 
-// Looks without taking: bytes behind the line belong to the stream.
-void Door::read_line(GuestId id) {
+// While a guest waits for the door it has nothing to say: what comes then is no stream that we know.
+void Door::hear(GuestId id) {
     Guest& guest = guests_.at(id);
-    std::array<char, limits::kDoorLineBytes> seen{};
-    const auto length = ::recv(guest.socket.get(), seen.data(), seen.size(), MSG_PEEK);
+    std::array<char, limits::kDoorLineBytes> bytes{};
+    const auto length = ::recv(guest.socket.get(), bytes.data(), bytes.size() - guest.heard.size(), 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (length <= 0) {
+        if (guest.stage == Stage::line) targets_.log("debug", "a guest of the door left: " + guest.ending->words());
         drop(id);
         return;
     }
-    const std::string_view bytes(seen.data(), static_cast<std::size_t>(length));
-    const auto end = bytes.find('\n');
-    if (end == std::string_view::npos) {
-        const bool hopeless = bytes.size() == seen.size() || !std::string_view(kGreeting).starts_with(bytes.substr(0, kGreeting.size()));
-        if (hopeless) {
-            refuse(id, "this is not the first line of a stream");
-            return;
-        }
-        // The bytes stay in the socket, so readiness would be told for ever: wait for more of them.
-        const int least = static_cast<int>(bytes.size()) + 1;
-        ::setsockopt(guest.socket.get(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+    guest.heard.append(bytes.data(), static_cast<std::size_t>(length));
+    if (guest.stage == Stage::line) hear_line(id);
+    else if (guest.stage == Stage::answered) hear_go(id);
+    else refuse(id, "nothing may be said before the door has answered", ErrorCode::refused);
+}
+
+void Door::hear_line(GuestId id) {
+    Guest& guest = guests_.at(id);
+    const auto end = guest.heard.find('\n');
+    if (end == std::string::npos) {
+        if (!may_become_first_line(guest.heard)) refuse(id, "this is not the first line of a stream", ErrorCode::refused);
         return;
     }
-    const std::string line(bytes.substr(0, end));
-    const int least = 1;
-    ::setsockopt(guest.socket.get(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
-    [[maybe_unused]] const auto taken = ::recv(guest.socket.get(), seen.data(), end + 1, 0);
-    stop_watching(guest);
+    if (end + 1 != guest.heard.size()) {
+        refuse(id, "nothing may be said before the door has answered", ErrorCode::refused);
+        return;
+    }
+    std::string line = std::exchange(guest.heard, {});
+    line.pop_back();
+    if (line.ends_with('\r')) line.pop_back();
     serve(id, line);
 }
 
+void Door::hear_go(GuestId id) {
+    Guest& guest = guests_.at(id);
+    if (guest.heard.size() < kDoorGo.size() && kDoorGo.starts_with(guest.heard)) return;
+    if (guest.heard != kDoorGo) {
+        refuse(id, "GO was expected", ErrorCode::refused);
+        return;
+    }
+    guest.heard.clear();
+    // Only now is the pass used: whoever did not get the answer may come with it again.
+    if (const auto spent = book_.spend(guest.pass, guest.renewal, targets_.wall_ms()); !spent) {
+        targets_.log("debug", "the door refused a stream: " + spent.error().message);
+        drop(id);
+        return;
+    }
+    stop_watching(guest);
+    begin(id);
+}
+
+Result<TicketBook::Pass> Door::judge(const FirstLine& said) const {
+    auto pass = said.is_renewal ? book_.look_at(std::string(said.pass)) : Result<TicketBook::Pass>();
+    if (!said.is_renewal) {
+        const auto claims = targets_.open_ticket(said.pass);
+        if (!claims) return tl::unexpected(claims.error());
+        pass = book_.look_at(*claims, targets_.wall_ms());
+    }
+    if (pass && pass->claims.purpose != said.purpose) return failure(ErrorCode::refused, "the ticket is for another kind of stream");
+    return pass;
+}
+
 void Door::serve(GuestId id, const std::string& line) {
-    std::string_view rest(line);
-    if (!rest.starts_with(kGreeting)) {
-        refuse(id, "this is not the first line of a stream");
+    const auto said = parse_first_line(line);
+    if (!said) {
+        refuse(id, said.error().message, said.error().code);
         return;
     }
-    rest.remove_prefix(kGreeting.size());
-    const auto space = rest.find(' ');
-    const auto purpose = purpose_of(rest.substr(0, space));
-    if (!purpose || space == std::string_view::npos) {
-        refuse(id, "a stream is a window, a desktop or a checkpoint");
+    auto pass = judge(*said);
+    if (!pass) {
+        refuse(id, pass.error().message, pass.error().code);
         return;
     }
-    std::string_view text = rest.substr(space + 1);
-    if (text.ends_with('\r')) text.remove_suffix(1);
-    const auto claims = targets_.open_ticket(text);
-    if (!claims) {
-        refuse(id, claims.error().message);
-        return;
-    }
-    if (claims->purpose != *purpose) {
-        refuse(id, "the ticket is for another kind of stream");
+    if (guests_.size() - waiting_room_.size() >= kConnections) {
+        refuse(id, "this node serves too many streams");
         return;
     }
     Guest& guest = guests_.at(id);
-    guest.claims = *claims;
-    if (const auto admitted = targets_.admits(*claims); !admitted) {
+    guest.purpose = said->purpose;
+    guest.pass = std::move(*pass);
+    guest.renewal = targets_.new_renewal();
+    const TicketClaims& claims = guest.pass.claims;
+    if (const auto admitted = targets_.admits(claims); !admitted) {
         // Waiting here is shorter than being sent away and coming again.
-        if (*purpose == Purpose::window && targets_.comes_up(*claims)) wait_for_target(id);
-        else refuse(id, admitted.error().message);
-        return;
-    }
-    if (*purpose == Purpose::checkpoint) {
-        hand_over(id);
+        if (guest.purpose == Purpose::window && targets_.comes_up(claims)) wait_for_target(id);
+        else refuse(id, admitted.error().message, admitted.error().code);
         return;
     }
     wait_for_target(id);
-    if (*purpose == Purpose::window) {
-        if (const auto path = targets_.screen_socket(guest.claims.session)) connect_target(id, *path);
+    if (guest.purpose == Purpose::checkpoint) {
+        answer(id);
         return;
     }
-    const auto path = targets_.desktop_socket(guest.claims.terminal);
+    if (guest.purpose == Purpose::window) {
+        if (const auto path = targets_.screen_socket(claims.session)) connect_target(id, *path);
+        return;
+    }
+    const auto path = targets_.desktop_socket(claims.terminal);
     if (path) connect_target(id, *path);
     else refuse(id, path.error().message);
 }
@@ -142,6 +169,8 @@ void Door::serve(GuestId id, const std::string& line) {
 void Door::wait_for_target(GuestId id) {
     Guest& guest = guests_.at(id);
     guest.stage = Stage::held;
+    waiting_room_.erase(id);
+    if (guest.timer != 0) loop_.cancel(guest.timer);
     guest.timer = loop_.after(kTargetPatience, [this, id] {
         guests_.at(id).timer = 0;
         refuse(id, "the X server does not answer");
@@ -160,32 +189,39 @@ void Door::connect_target(GuestId id, const std::string& path) {
     }
     path.copy(address.sun_path, path.size());
     if (::connect(guest.target.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-        begin_splicing(id);
+        answer(id);
         return;
     }
     if (errno == EAGAIN) {  // its queue is full
         guest.stage = Stage::held;
         guest.target.reset();
-        loop_.after(kConnectPause, [this, session = guest.claims.session] { retry_held(session); });
+        loop_.after(kConnectPause, [this, session = guest.pass.claims.session] { retry_held(session); });
         return;
     }
     refuse(id, std::string("the X server does not take connections: ") + std::strerror(errno));
 }
 
-void Door::begin_splicing(GuestId id) {
+void Door::answer(GuestId id) {
     Guest& guest = guests_.at(id);
-    if (guest.timer != 0) loop_.cancel(std::exchange(guest.timer, 0));
-    say(guest.socket.get(), "OK\n");
+    guest.stage = Stage::answered;
+    say(guest.socket.get(), "OK " + guest.renewal + "\n");
+}
+
+void Door::begin(GuestId id) {
+    Guest& guest = guests_.at(id);
+    if (guest.purpose == Purpose::checkpoint) {
+        hand_over(id);
+        return;
+    }
     guest.stage = Stage::spliced;
     guest.pair = std::make_unique<SplicedPair>(loop_, std::move(guest.socket), std::move(guest.target), [this, id] { drop(id); });
 }
 
 void Door::hand_over(GuestId id) {
     Guest& guest = guests_.at(id);
-    say(guest.socket.get(), "OK\n");
     guest.stage = Stage::handed_over;
     guest.handle.reset(::fcntl(guest.socket.get(), F_DUPFD_CLOEXEC, 0));
-    const auto taken = targets_.take_checkpoints(guest.claims, std::move(guest.socket), [this, id] {
+    const auto taken = targets_.take_checkpoints(guest.pass.claims, std::move(guest.socket), [this, id] {
         loop_.post([this, id] { drop(id); });
     });
     if (taken) return;
@@ -193,12 +229,11 @@ void Door::hand_over(GuestId id) {
     drop(id);
 }
 
-void Door::refuse(GuestId id, const std::string& reason) {
+void Door::refuse(GuestId id, const std::string& reason, ErrorCode code) {
     Guest& guest = guests_.at(id);
     targets_.log("debug", "the door refused a stream: " + reason);
-    say(guest.socket.get(), "NO " + reason.substr(0, 500) + "\n");
-    ::shutdown(guest.socket.get(), SHUT_WR);
-    drop(id);
+    say(guest.socket.get(), (code == ErrorCode::unavailable ? "NO " : "VOID ") + reason.substr(0, 500) + "\n");
+    drop(id);  // the pump brings the words out before it ends the connection
 }
 
 void Door::stop_watching(Guest& guest) {
@@ -210,15 +245,20 @@ void Door::drop(GuestId id) {
     const auto found = guests_.find(id);
     if (found == guests_.end()) return;
     stop_watching(found->second);
+    waiting_room_.erase(id);
     if (found->second.handle) ::shutdown(found->second.handle.get(), SHUT_RDWR);
     guests_.erase(found);
 }
 
 void Door::recheck() {
+    book_.forget([this](const TicketClaims& claims) {
+        const auto admitted = targets_.admits(claims);
+        return !admitted && admitted.error().code == ErrorCode::refused;
+    });
     std::vector<GuestId> stale;
     for (const auto& [id, guest] : guests_) {
-        if (guest.stage == Stage::line || targets_.admits(guest.claims)) continue;
-        if (guest.stage != Stage::held || !targets_.comes_up(guest.claims)) stale.push_back(id);
+        if (guest.stage == Stage::line || targets_.admits(guest.pass.claims)) continue;
+        if (guest.stage != Stage::held || !targets_.comes_up(guest.pass.claims)) stale.push_back(id);
     }
     for (const auto id : stale) drop(id);
 }
@@ -230,12 +270,12 @@ void Door::cut_all() {
 void Door::retry_held(SessionId session) {
     std::vector<GuestId> waiting;
     for (const auto& [id, guest] : guests_) {
-        if (guest.stage == Stage::held && guest.claims.session == session) waiting.push_back(id);
+        if (guest.stage == Stage::held && guest.pass.claims.session == session) waiting.push_back(id);
     }
     for (const auto id : waiting) {
         const auto path = targets_.screen_socket(session);
         if (!path) return;
-        if (const auto admitted = targets_.admits(guests_.at(id).claims); admitted) connect_target(id, *path);
+        if (const auto admitted = targets_.admits(guests_.at(id).pass.claims); admitted) connect_target(id, *path);
         else refuse(id, admitted.error().message);
     }
 }
@@ -243,7 +283,9 @@ void Door::retry_held(SessionId session) {
 std::vector<int> Door::window_connections(SessionId session) const {
     std::vector<int> sockets;
     for (const auto& [id, guest] : guests_) {
-        if (guest.pair && guest.claims.purpose == Purpose::window && guest.claims.session == session) sockets.push_back(guest.pair->right());
+        if (guest.purpose != Purpose::window || guest.pass.claims.session != session) continue;
+        if (guest.pair) sockets.push_back(guest.pair->right());
+        else if (guest.stage == Stage::answered) sockets.push_back(guest.target.get());
     }
     return sockets;
 }

@@ -1,4 +1,5 @@
 // understudy-agent: one per node. Runs as root, because it makes namespaces and checkpoints.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 
@@ -27,6 +28,15 @@ Descriptor take_signals() {
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
     return Descriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// A stream takes up to eight descriptors; what the kernel lets us have is more than the usual beginning.
+void ask_for_descriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    constexpr rlim_t kWanted = 8192;
+    limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kWanted));
+    ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // The kernel's out-of-memory killer takes a session before it takes what all sessions depend on.
@@ -66,6 +76,7 @@ int main(int count, char** words) {
     }
     spdlog::set_level(spdlog::level::from_str(config->log_level));
     ask_to_be_spared();
+    ask_for_descriptors();
     // A node whose sessions are busy still renews its lease in time.
     ::setpriority(PRIO_PROCESS, 0, -10);
     if (config->held) {

@@ -1,5 +1,6 @@
 // See witness.hpp. A connection alone shows nothing: user-mode networks accept for a guest before they know
-// whether it listens. So something is said that is no ticket, and any answer counts.
+// whether it listens. So something is said that is no ticket, and any answer counts; it comes through TLS, so that
+// nobody else than the suspect can have given it.
 #include "nodes/agent/witness.hpp"
 
 #include <sys/epoll.h>
@@ -18,30 +19,21 @@ Witnesses::~Witnesses() {
 
 void Witnesses::probe(const Endpoint& endpoint, std::function<void(bool, Duration)> answer) {
     auto socket = probes_.size() < kAtOnce ? begin_connect(endpoint) : failure(ErrorCode::limit, "too many probes");
-    if (!socket) {
+    auto secured = socket ? pump_.secure_as_client(streams::OwnedFd(socket->release()), endpoint.key) : tl::unexpected(socket.error());
+    if (!secured) {
         answer(false, Duration::zero());
         return;
     }
     const auto id = next_++;
     Probe& probe = probes_[id];
-    probe.socket = std::move(*socket);
+    probe.socket.reset(secured->socket.release());
     probe.began = loop_.now();
     probe.answer = std::move(answer);
-    // Anything the door says to a line that is none shows that an agent is alive behind the port.
-    probe.watch = loop_.watch(probe.socket.get(), EPOLLOUT, [this, id](std::uint32_t events) {
-        Probe& ready = probes_.at(id);
-        if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
-            conclude(id, false);
-            return;
-        }
-        if ((events & EPOLLOUT) != 0 && (events & EPOLLIN) == 0) {
-            const std::string line = "?\n";
-            [[maybe_unused]] const auto sent = ::send(ready.socket.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-            loop_.change(ready.watch, EPOLLIN);
-            return;
-        }
+    const std::string line = "?\n";
+    [[maybe_unused]] const auto sent = ::send(probe.socket.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    probe.watch = loop_.watch(probe.socket.get(), EPOLLIN, [this, id](std::uint32_t) {
         char answered = '\0';
-        conclude(id, ::recv(ready.socket.get(), &answered, 1, MSG_DONTWAIT) == 1);
+        conclude(id, ::recv(probes_.at(id).socket.get(), &answered, 1, MSG_DONTWAIT) == 1);
     });
     probe.timer = loop_.after(kPatience, [this, id] { conclude(id, false); });
 }

@@ -8,6 +8,7 @@
 #include "nodes/agent/base/descriptor.hpp"
 #include "nodes/agent/base/loop.hpp"
 #include "protocol/messages.hpp"
+#include "streams/pump.hpp"
 
 namespace understudy::node {
 
@@ -16,12 +17,12 @@ class Witnesses {
     static constexpr Duration kPatience = std::chrono::milliseconds(500);
     static constexpr std::size_t kAtOnce = 32;  ///< more are answered "not reached"
 
-    explicit Witnesses(Loop& loop) : loop_(loop) {}
+    Witnesses(Loop& loop, streams::Pump& pump) : loop_(loop), pump_(pump) {}
     ~Witnesses();
     Witnesses(const Witnesses&) = delete;
     Witnesses& operator=(const Witnesses&) = delete;
 
-    /// `answer` is called once: whether the door took a TCP connection, and after how long.
+    /// `answer` is called once: whether the door answered, with the key that the endpoint says, and after how long.
     void probe(const Endpoint& endpoint, std::function<void(bool reached, Duration round_trip)> answer);
 
   private:
@@ -35,6 +36,7 @@ class Witnesses {
     void conclude(std::uint64_t id, bool reached);
 
     Loop& loop_;
+    streams::Pump& pump_;
     std::uint64_t next_ = 1;
     std::map<std::uint64_t, Probe> probes_;
 };

@@ -108,6 +108,7 @@ void AgentCore::say_hello(TimePoint now) {
     hello.host_name = identity_.host_name;
     hello.slots = identity_.slots;
     hello.door_port = identity_.door_port;
+    hello.door_key = identity_.door_key;
     hello.memory_mib = identity_.memory_mib;
     hello.can_checkpoint = identity_.can_checkpoint;
     hello.checkpoint_reason = identity_.checkpoint_reason;
@@ -233,6 +234,7 @@ void AgentCore::on_message(const Message& message, TimePoint now) {
                     return;
                 }
                 if constexpr (std::is_same_v<Said, HeartbeatAck>) {
+                    note_clock(said.wall_ms, now);
                     const auto sent = unacknowledged_.find(said.sequence);
                     if (sent == unacknowledged_.end()) return;
                     const TimePoint counted_from = UNDERSTUDY_PLANTED("lease_from_receipt") ? now : sent->second;
@@ -274,6 +276,7 @@ void AgentCore::on_welcome(const Welcome& welcome, TimePoint now) {
     }
     registration_ = welcome.registration;
     ticket_key_ = welcome.ticket_key;
+    note_clock(welcome.wall_ms, now);
     lease_until_ = std::max(lease_until_, until);
     hellos_sent_.clear();
     unacknowledged_.clear();
@@ -290,6 +293,16 @@ void AgentCore::on_welcome(const Welcome& welcome, TimePoint now) {
         report(desktop, now);
         if (!desktop.layout_acknowledged) report_layout(desktop, now);
     }
+}
+
+void AgentCore::note_clock(std::int64_t wall_ms, TimePoint now) {
+    if (wall_ms == 0) return;
+    manager_wall_ms_ = wall_ms;
+    manager_heard_ = now;
+}
+
+std::int64_t AgentCore::manager_wall_ms(TimePoint now) const {
+    return manager_wall_ms_ == 0 ? 0 : manager_wall_ms_ + std::chrono::duration_cast<std::chrono::milliseconds>(now - manager_heard_).count();
 }
 
 /// Revisions are numbered anew under every registration; epochs rise for ever.
@@ -433,6 +446,7 @@ void AgentCore::on_event(const SessionHappened& event, TimePoint now) {
     session.status.checkpoints = event.status.checkpoints;
     session.status.interval_ms = event.status.interval_ms;
     session.status.detail = event.status.detail;
+    session.status.void_ticket = event.status.void_ticket;
     if (session.assign.duty != Duty::backup && is_over(session.actual)) {
         accepted_sessions_[event.status.session].over = session.assign.epoch;
         session.frozen = false;
@@ -494,36 +508,34 @@ void AgentCore::on_event(const Woken&, TimePoint) {}
 
 // ---------------------------------------------------------------------------- the door
 
-Result<> AgentCore::admits(const TicketClaims& claims, TimePoint now, std::int64_t wall_ms) const {
+Result<> AgentCore::admits(const TicketClaims& claims, TimePoint now) const {
     const auto refuse = [](std::string why) -> Result<> { return failure(ErrorCode::refused, std::move(why)); };
+    const auto not_now = [](std::string why) -> Result<> { return failure(ErrorCode::unavailable, std::move(why)); };
     if (claims.door != identity_.node) {
         return refuse("the ticket is for the door of node " + to_string(claims.door) + ", this is node " +
                       to_string(identity_.node));
     }
-    if (!lease_valid(now)) return refuse("this node has no lease; it waits for its manager");
-    if (claims.expires_wall_ms != 0 && wall_ms > claims.expires_wall_ms) {
-        return refuse("the ticket has expired; ask the manager for a new one");
-    }
+    if (!lease_valid(now)) return not_now("this node has no lease; it waits for its manager");
     if (claims.purpose == Purpose::desktop) {
         const auto at = desktops_.find(claims.terminal);
         if (at == desktops_.end() || at->second.assign.duty != Duty::primary) {
-            return refuse("this node does not serve terminal " + to_string(claims.terminal));
+            return not_now("this node does not serve terminal " + to_string(claims.terminal));
         }
-        if (claims.epoch != at->second.assign.epoch) {
-            return refuse("the ticket is of epoch " + std::to_string(claims.epoch) + ", the desktop of epoch " +
-                          std::to_string(at->second.assign.epoch));
-        }
-        if (at->second.actual != Phase::running) return refuse("the desktop is not running yet");
+        const Epoch epoch = at->second.assign.epoch;
+        const std::string words = "the ticket is of epoch " + std::to_string(claims.epoch) + ", the desktop of epoch " + std::to_string(epoch);
+        if (claims.epoch < epoch) return refuse(words);
+        if (claims.epoch > epoch) return not_now(words);
+        if (at->second.actual != Phase::running) return not_now("the desktop is not running yet");
         return {};
     }
     const auto at = sessions_.find(claims.session);
     if (at == sessions_.end() || at->second.assign.terminal != claims.terminal) {
-        return refuse("this node knows nothing of session " + to_string(claims.session));
+        return not_now("this node knows nothing of session " + to_string(claims.session));
     }
     const Session& session = at->second;
     if (claims.purpose == Purpose::checkpoint) {
         if (session.assign.duty != Duty::backup) {
-            return refuse("this node is no backup of session " + to_string(claims.session));
+            return not_now("this node is no backup of session " + to_string(claims.session));
         }
         if (claims.epoch < session.assign.epoch) {
             return refuse("the checkpoint is of epoch " + std::to_string(claims.epoch) + ", older than " +
@@ -533,14 +545,16 @@ Result<> AgentCore::admits(const TicketClaims& claims, TimePoint now, std::int64
     }
     if (claims.purpose != Purpose::window) return refuse("the ticket has no purpose known here");
     if (session.assign.duty != Duty::primary) {
-        return refuse("this node does not run session " + to_string(claims.session));
+        return not_now("this node does not run session " + to_string(claims.session));
     }
-    if (claims.serving_epoch != session.assign.epoch || claims.epoch < session.assign.presentation_epoch) {
-        return refuse("the ticket is of epochs " + std::to_string(claims.serving_epoch) + "/" +
-                      std::to_string(claims.epoch) + ", the session of " + std::to_string(session.assign.epoch) +
-                      "/" + std::to_string(session.assign.presentation_epoch));
+    const bool older = claims.serving_epoch < session.assign.epoch || claims.epoch < session.assign.presentation_epoch;
+    if (older || claims.serving_epoch > session.assign.epoch) {
+        const std::string words = "the ticket is of epochs " + std::to_string(claims.serving_epoch) + "/" +
+                                  std::to_string(claims.epoch) + ", the session of " + std::to_string(session.assign.epoch) +
+                                  "/" + std::to_string(session.assign.presentation_epoch);
+        return older ? refuse(words) : not_now(words);
     }
-    if (session.frozen || session.actual != Phase::running) return refuse("the session is not running now");
+    if (session.frozen || session.actual != Phase::running) return not_now("the session is not running now");
     return {};
 }
 

@@ -35,6 +35,7 @@ struct Identity {
     std::string host_name;
     std::uint32_t slots = 4;
     std::uint16_t door_port = 5900;
+    std::string door_key = {};  ///< as in Endpoint
     std::uint32_t memory_mib = 0;
     bool can_checkpoint = false;
     std::string checkpoint_reason;
@@ -95,8 +96,12 @@ class AgentCore {
 
     /// May the bearer of these (signature-checked) claims have its stream now? The refusal says why.
     /// Checks: door is this node, lease valid, purpose and duty fit, session/desktop known and running,
-    /// epochs not older than accepted, expiry (`wall_ms`).
-    [[nodiscard]] Result<> admits(const TicketClaims& claims, TimePoint now, std::int64_t wall_ms) const;
+    /// epochs not older than accepted. Expiry and single use are the ticket book's. Errors: `refused` (never again:
+    /// another door, an old epoch), `unavailable` (a moment from now it may be different).
+    [[nodiscard]] Result<> admits(const TicketClaims& claims, TimePoint now) const;
+
+    /// The manager's clock in Unix milliseconds, as far as this node knows it; tickets expire by it. 0: it never said.
+    [[nodiscard]] std::int64_t manager_wall_ms(TimePoint now) const;
 
     /// True while this node may act as a primary.
     [[nodiscard]] bool lease_valid(TimePoint now) const;
@@ -146,6 +151,7 @@ class AgentCore {
     void report_layout(Desktop& desktop, TimePoint now);
     void on_welcome(const Welcome& welcome, TimePoint now);
     void on_message(const Message& message, TimePoint now);
+    void note_clock(std::int64_t wall_ms, TimePoint now);
     void on_ack(const ReportAck& ack);
     void on_assign(const AssignSession& assign, TimePoint now);
     void on_assign(const AssignDesktop& assign, TimePoint now);
@@ -167,6 +173,8 @@ class AgentCore {
     Identity identity_;
     std::uint64_t registration_ = 0;   ///< 0: saying Hello
     std::string ticket_key_;
+    std::int64_t manager_wall_ms_ = 0;  ///< as last heard of it
+    TimePoint manager_heard_{};
     Duration heartbeat_{1'000'000};
     Duration lease_{};
     TimePoint lease_until_{};

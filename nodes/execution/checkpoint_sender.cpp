@@ -103,8 +103,9 @@ Result<> send_checkpoints(FrameStream& stream, const Offer& offer, std::vector<C
     return {};
 }
 
-CheckpointSender::CheckpointSender(Endpoint endpoint, std::string ticket, Listener listener)
-    : endpoint_(std::move(endpoint)), ticket_(std::move(ticket)), listener_(std::move(listener)), thread_([this] { work(); }) {}
+CheckpointSender::CheckpointSender(streams::Pump& pump, Endpoint endpoint, Ticket ticket, Listener listener)
+    : pump_(pump), endpoint_(std::move(endpoint)), epoch_(ticket.claims.epoch), listener_(std::move(listener)), bearer_(std::move(ticket.text)),
+      serial_(ticket.claims.serial), thread_([this] { work(); }) {}
 
 CheckpointSender::~CheckpointSender() {
     {
@@ -137,35 +138,59 @@ bool CheckpointSender::wait_for_offer(Offer& next) {
     return !ending_;
 }
 
-Result<> CheckpointSender::knock(int socket) const {
-    const std::string line = "UNDERSTUDY/1 checkpoint " + ticket_ + "\n";
+void CheckpointSender::set_ticket(Ticket ticket) {
+    {
+        const std::lock_guard lock(mutex_);
+        bearer_.set_ticket(std::move(ticket.text));
+        serial_ = ticket.claims.serial;
+    }
+    changed_.notify_all();
+}
+
+Result<> CheckpointSender::knock(int socket, const streams::Ending& ending) {
+    Bearer bearer;
+    std::uint64_t serial = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        bearer = bearer_;
+        serial = serial_;
+    }
+    const std::string line = bearer.first_line(Purpose::checkpoint);
     if (::send(socket, line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size())) {
-        return failure(ErrorCode::unavailable, "the door does not take a ticket");
+        return failure(ErrorCode::unavailable, "the door does not take a ticket: " + ending.words());
     }
-    std::string answer;
-    char next = '\0';
-    while (next != '\n' && answer.size() < 1024) {
+    DoorAnswer answer;
+    for (char next = '\0'; answer.state() == DoorAnswer::State::incomplete; answer.take({&next, 1})) {
         pollfd ready{socket, POLLIN, 0};
-        if (::poll(&ready, 1, kAnswerPatienceMs) != 1 || ::recv(socket, &next, 1, 0) != 1) {
-            return failure(ErrorCode::unavailable, "the door does not answer");
-        }
-        answer += next;
+        if (::poll(&ready, 1, kAnswerPatienceMs) != 1) return failure(ErrorCode::unavailable, "the door does not answer");
+        if (::recv(socket, &next, 1, 0) != 1) return failure(ErrorCode::unavailable, "the door does not answer: " + ending.words());
     }
-    if (answer != "OK\n") return failure(ErrorCode::refused, "the door says " + answer.substr(0, answer.size() - 1));
+    const bool admitted = answer.state() == DoorAnswer::State::admitted;
+    {
+        const std::lock_guard lock(mutex_);
+        if (admitted) bearer_.admitted(answer.renewal());
+        else if (answer.is_void() && !bearer_.voided() && bearer_.ticket() == bearer.ticket()) listener_.on_void(serial);
+    }
+    if (!admitted) return failure(ErrorCode::refused, "the door says: " + answer.reason());
+    if (::send(socket, kDoorGo.data(), kDoorGo.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(kDoorGo.size())) {
+        return failure(ErrorCode::unavailable, "the door does not let the stream begin: " + ending.words());
+    }
     return {};
 }
 
 Result<> CheckpointSender::serve_one_connection() {
     auto connected = connect_to(endpoint_, kConnectPatienceMs);
     if (!connected) return tl::unexpected(connected.error());
-    const int socket = connected->get();
+    auto secured = pump_.secure_as_client(streams::OwnedFd(connected->release()), endpoint_.key);
+    if (!secured) return tl::unexpected(secured.error());
+    const int socket = secured->socket.get();
     {
         const std::lock_guard lock(mutex_);
         if (ending_) return {};
-        socket_ = std::move(*connected);
+        socket_.reset(secured->socket.release());
         done_ = offered_ == 0 ? 0 : offered_ - 1;  // whatever is on offer is to be looked at again
     }
-    if (auto knocked = knock(socket); !knocked) return knocked;
+    if (auto knocked = knock(socket, *secured->ending); !knocked) return knocked;
     FrameStream stream(socket);
     auto frame = stream.receive(kAnswerPatienceMs);
     if (!frame) return tl::unexpected(frame.error());

@@ -12,7 +12,9 @@
 
 #include "nodes/agent/base/descriptor.hpp"
 #include "nodes/execution/checkpoint_meta.hpp"
+#include "protocol/door_line.hpp"
 #include "protocol/time.hpp"
+#include "streams/pump.hpp"
 
 namespace understudy::node {
 
@@ -35,10 +37,11 @@ class CheckpointSender {
     struct Listener {
         std::function<void(CheckpointId, Duration)> on_stored;  ///< and how long bringing it took
         std::function<void(const std::string&)> on_trouble;
+        std::function<void(std::uint64_t serial)> on_void;      ///< the door takes this ticket no more: another is needed
     };
 
-    /// `endpoint` as reached from here; `ticket`: text for its door.
-    CheckpointSender(Endpoint endpoint, std::string ticket, Listener listener);
+    /// `pump` outlives the sender; `endpoint` as reached from here; `ticket`: for its door.
+    CheckpointSender(streams::Pump& pump, Endpoint endpoint, Ticket ticket, Listener listener);
     /// Cuts the stream and waits for the thread.
     ~CheckpointSender();
     CheckpointSender(const CheckpointSender&) = delete;
@@ -46,19 +49,25 @@ class CheckpointSender {
 
     /// Replaces what is to be brought over; an offer at work is finished first.
     void offer(Offer offer);
-    [[nodiscard]] const std::string& ticket() const { return ticket_; }
+    /// A younger ticket for the same door and epoch.
+    void set_ticket(Ticket ticket);
+    [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
+    [[nodiscard]] Epoch epoch() const { return epoch_; }
 
   private:
     void work();
     [[nodiscard]] Result<> serve_one_connection();
-    [[nodiscard]] Result<> knock(int socket) const;
+    [[nodiscard]] Result<> knock(int socket, const streams::Ending& ending);
     [[nodiscard]] bool wait_for_offer(Offer& next);
 
+    streams::Pump& pump_;
     const Endpoint endpoint_;
-    const std::string ticket_;
+    const Epoch epoch_;
     const Listener listener_;
     std::mutex mutex_;  ///< guards what follows
     std::condition_variable changed_;
+    Bearer bearer_;
+    std::uint64_t serial_ = 0;    ///< of the newest ticket
     Offer newest_;
     std::uint64_t offered_ = 0;   ///< counts offers
     std::uint64_t done_ = 0;      ///< number of the offer that is completely there

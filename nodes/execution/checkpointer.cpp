@@ -54,8 +54,12 @@ bool Checkpointer::wanted() const {
 void Checkpointer::set_peers(const std::vector<Peer>& peers) {
     for (auto entry = backups_.begin(); entry != backups_.end();) {
         const auto peer = std::find_if(peers.begin(), peers.end(), [&](const Peer& one) { return one.node == entry->first; });
-        const bool same = peer != peers.end() && peer->ticket.text == entry->second.sender->ticket();
-        if (!same) ground_.dispose(std::move(entry->second.sender));
+        const bool same = peer != peers.end() && peer->ticket.claims.epoch == entry->second.sender->epoch() &&
+                          as_seen_here(peer->endpoint, ground_.settings.loopback_alias) == entry->second.sender->endpoint();
+        if (same) {
+            entry->second.sender->set_ticket(peer->ticket);
+            if (peer->ticket.claims.serial > entry->second.void_ticket) entry->second.void_ticket = 0;
+        } else ground_.dispose(std::move(entry->second.sender));
         entry = same ? std::next(entry) : backups_.erase(entry);
     }
     for (const auto& peer : peers) {
@@ -68,11 +72,19 @@ void Checkpointer::set_peers(const std::vector<Peer>& peers) {
             found->second.trouble = words;
             ground_.warn("session=" + to_string(assign_.session) + " checkpoints do not reach node " + to_string(node) + ": " + words);
         });
+        std::function<void(std::uint64_t)> voided = lifeline_.bind([this, node](std::uint64_t serial) {
+            const auto found = backups_.find(node);
+            if (found == backups_.end() || found->second.void_ticket == serial) return;
+            found->second.void_ticket = serial;
+            on_changed_();
+        });
         auto& loop = ground_.loop;
         CheckpointSender::Listener listener{
             [&loop, stored](CheckpointId id, Duration transfer) { loop.post([stored, id, transfer] { stored(id, transfer); }); },
-            [&loop, trouble](const std::string& words) { loop.post([trouble, words] { trouble(words); }); }};
-        backups_[node].sender = std::make_unique<CheckpointSender>(as_seen_here(peer.endpoint, ground_.settings.loopback_alias), peer.ticket.text, std::move(listener));
+            [&loop, trouble](const std::string& words) { loop.post([trouble, words] { trouble(words); }); },
+            [&loop, voided](std::uint64_t serial) { loop.post([voided, serial] { voided(serial); }); }};
+        backups_[node].sender = std::make_unique<CheckpointSender>(*ground_.settings.pump, as_seen_here(peer.endpoint, ground_.settings.loopback_alias),
+                                                                   peer.ticket, std::move(listener));
     }
     offer_newest();
     // A session that has just come (back) draws its first picture before it is stopped for the first time.
@@ -262,6 +274,7 @@ void Checkpointer::check_finished() {
 }
 
 void Checkpointer::fill(SessionStatus& status) const {
+    for (const auto& [node, backup] : backups_) status.void_ticket = std::max(status.void_ticket, backup.void_ticket);
     status.checkpoints = store_.held();
     status.interval_ms = static_cast<std::uint32_t>(to_ms(pace_.interval()));
     status.in_force = Protection::restart;

@@ -40,7 +40,7 @@ class Checkpointer {
     /// Takes one last checkpoint, stops the session and brings it to all backups; then calls `done` with
     /// what went wrong (empty: nothing). Gives up after a time limit.
     void finish(std::function<void(std::string)> done);
-    /// in_force, protection_reason, checkpoints, interval_ms.
+    /// in_force, protection_reason, checkpoints, interval_ms, void_ticket.
     void fill(SessionStatus& status) const;
 
   private:
@@ -48,6 +48,7 @@ class Checkpointer {
         std::unique_ptr<CheckpointSender> sender;
         CheckpointId stored;
         std::string trouble;
+        std::uint64_t void_ticket = 0;  ///< serial of a ticket that its door takes no more
     };
 
     void schedule(Duration delay);

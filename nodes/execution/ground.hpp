@@ -12,6 +12,7 @@
 #include "nodes/agent/base/worker.hpp"
 #include "nodes/execution/environments.hpp"
 #include "protocol/messages.hpp"
+#include "streams/pump.hpp"
 
 namespace understudy::node {
 
@@ -24,6 +25,7 @@ struct ExecutionSettings {
     std::string geometry = "1024x768";
     double pause_budget = 0.1;      ///< share of the time an application may stand still for checkpoints
     std::string loopback_alias;
+    streams::Pump* pump = nullptr;  ///< for streams to the doors of others; the agent's, never nothing in an agent
     bool can_checkpoint = false;
     std::string checkpoint_reason;  ///< why not
 };

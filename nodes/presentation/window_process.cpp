@@ -152,6 +152,8 @@ void WindowProcess::handle(const std::string& line) {
         if (epoch == source_.session_epoch) {
             status_.connected = true;
             status_.picture = status_.picture || name == "picture";
+            status_.void_ticket = 0;
+            renewal_ = event.value("renewal", renewal_);
         }
         services_.log("info", tag() + name + " epoch=" + std::to_string(epoch) + " took_ms=" + std::to_string(event.value("took_ms", 0)));
     } else if (name == "disconnected") {
@@ -160,6 +162,11 @@ void WindowProcess::handle(const std::string& line) {
         services_.log("info", tag() + "disconnected: " + event.value("reason", ""));
     } else if (name == "refused" || name == "unreachable") {
         services_.log("info", tag() + name + ": " + event.value("reason", ""));
+        if (name == "refused" && event.value("void", 0) != 0) {
+            renewal_.clear();
+            // The manager is asked for another ticket, unless a younger one is here.
+            if (sent_ticket_ == source_.ticket.text) status_.void_ticket = source_.ticket.claims.serial;
+        }
         if (name == "refused" && sent_ticket_ != source_.ticket.text) connect();
     } else if (name == "error" || name == "failed") {
         services_.log("warning", tag() + event.value("message", event.value("reason", "")));
@@ -178,8 +185,11 @@ void WindowProcess::connect() {
     sent_ticket_ = source_.ticket.text;
     status_.connected = false;
     status_.picture = false;
-    send(line_of({{"do", "connect"}, {"host", endpoint.host}, {"port", endpoint.port}, {"ticket", source_.ticket.text},
-                  {"epoch", source_.session_epoch}, {"mode", setting_.active ? "active" : "standby"}}));
+    status_.void_ticket = 0;
+    Json command{{"do", "connect"}, {"host", endpoint.host}, {"port", endpoint.port}, {"key", endpoint.key}, {"ticket", source_.ticket.text},
+                 {"epoch", source_.session_epoch}, {"mode", setting_.active ? "active" : "standby"}};
+    if (!renewal_.empty()) command["renewal"] = renewal_;
+    send(line_of(command));
 }
 
 void WindowProcess::set_source(const WindowSource& source) {
@@ -190,9 +200,10 @@ void WindowProcess::set_source(const WindowSource& source) {
     const bool renamed = source.title != source_.title;
     // A younger ticket for the same stream is kept for the day it is asked for.
     source_ = source;
+    if (elsewhere) renewal_.clear();
     status_.session_epoch = source.session_epoch;
     if (renamed) send(line_of({{"do", "title"}, {"text", source_.title}}));
-    if (elsewhere) connect();
+    if (elsewhere || status_.void_ticket != 0) connect();
 }
 
 void WindowProcess::set_active(bool active) {

@@ -49,6 +49,7 @@ class WindowProcess {
     Setting setting_;
     WindowSource source_;
     std::string sent_ticket_;
+    std::string renewal_;      ///< what the door of this source gave for the next time
     std::function<void()> on_changed_;
     WindowStatus status_;
     Child child_;

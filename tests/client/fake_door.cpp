@@ -40,7 +40,10 @@ FakeDoor::FakeDoor(Behind behind, std::uint32_t colour) : behind_(behind), colou
 FakeDoor::~FakeDoor() { ::close(listener_); }
 
 void FakeDoor::step() {
-    for (int guest = 0; (guest = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) guests_.emplace_back(TcpClient(guest));
+    for (int guest = 0; (guest = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+        auto secured = pump_.secure_as_server(streams::OwnedFd(guest), identity_);
+        if (secured) guests_.emplace_back(TcpClient(secured->socket.release()));
+    }
     for (auto guest = guests_.begin(); guest != guests_.end();) {
         const bool open = guest->connection.step();
         serve(*guest);
@@ -60,6 +63,13 @@ void FakeDoor::serve(Guest& guest) {
     if (!guest.admitted) {
         const auto end = bytes.find('\n');
         if (end == std::string::npos) return;
+        if (guest.answered) {
+            guest.admitted = bytes.substr(0, end + 1) == kDoorGo;
+            bytes.erase(0, end + 1);
+            if (!guest.admitted) guest.stage = -1;
+            else guest.connection.send(behind_ == Behind::desktop ? "RFB 003.008\n" : "welcome");
+            return;
+        }
         greetings.push_back(bytes.substr(0, end));
         bytes.erase(0, end + 1);
         if (!refusal_.empty()) {
@@ -67,9 +77,16 @@ void FakeDoor::serve(Guest& guest) {
             guest.stage = -1;
             return;
         }
-        guest.admitted = true;
-        // Answer and first stream bytes in one piece: a terminal must tell them apart.
-        guest.connection.send(behind_ == Behind::desktop ? "OK\nRFB 003.008\n" : "OK\nwelcome");
+        if (!knows_renewals_ && greetings.back().find(" =") != std::string::npos) {
+            guest.connection.send("VOID this renewal was used\n");
+            guest.stage = -1;
+            return;
+        }
+        guest.answered = true;
+        std::string renewal = std::to_string(++renewals_);
+        renewal.insert(0, kRenewalBytes - renewal.size(), 'r');
+        guest.connection.send("OK " + renewal + "\n");
+        return;
     }
     if (behind_ == Behind::desktop) return serve_desktop(guest);
     if (!bytes.empty()) guest.connection.send(std::exchange(bytes, {}));

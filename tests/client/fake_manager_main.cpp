@@ -87,7 +87,7 @@ struct Play {
             fresh.terminal = TerminalId(1);
             fresh.endpoint.host = "127.0.0.1";
             fresh.ticket.text = "a-ticket";
-            words >> fresh.epoch >> fresh.endpoint.port;
+            words >> fresh.epoch >> fresh.endpoint.port >> fresh.endpoint.key;
             fresh.incident = IncidentId(fresh.epoch);
             redirect = fresh;
             for (const auto& [to, name] : terminals) tell_terminal(to);

@@ -5,7 +5,6 @@
 
 #include "client/link/attachment.hpp"
 #include "client/link/configuration.hpp"
-#include "client/link/door.hpp"
 #include "program.hpp"
 
 using namespace understudy;
@@ -83,8 +82,9 @@ TEST_CASE("door: the answer may come in pieces, and stream bytes behind it are n
     DoorAnswer answer;
     CHECK(answer.take("O") == 1);
     CHECK(answer.state() == DoorAnswer::State::incomplete);
-    CHECK(answer.take("K\nRFB") == 2);
+    CHECK(answer.take("K " + std::string(kRenewalBytes, 'r') + "\nRFB") == kRenewalBytes + 3);
     CHECK(answer.state() == DoorAnswer::State::admitted);
+    CHECK(answer.renewal() == std::string(kRenewalBytes, 'r'));
 }
 
 TEST_CASE("door: a refusal carries its reason; anything unknown or endless is a refusal") {
@@ -92,6 +92,12 @@ TEST_CASE("door: a refusal carries its reason; anything unknown or endless is a 
     no.take("NO the ticket is too old\n");
     CHECK(no.state() == DoorAnswer::State::refused);
     CHECK(no.reason() == "the ticket is too old");
+    CHECK_FALSE(no.is_void());
+    DoorAnswer never;
+    never.take("VOID this ticket was used\n");
+    CHECK(never.state() == DoorAnswer::State::refused);
+    CHECK(never.reason() == "this ticket was used");
+    CHECK(never.is_void());
     DoorAnswer unknown;
     unknown.take("RFB 003.008\n");
     CHECK(unknown.state() == DoorAnswer::State::refused);

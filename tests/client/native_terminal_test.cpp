@@ -69,7 +69,7 @@ struct Stage {
     }
 
     void lead_to(Epoch epoch, const Door& door) {
-        redirect = TerminalRedirect{TerminalId(7), epoch, {"127.0.0.1", static_cast<std::uint16_t>(door.port())},
+        redirect = TerminalRedirect{TerminalId(7), epoch, {"127.0.0.1", static_cast<std::uint16_t>(door.port()), door.key()},
                                     {{}, "ticket-" + std::to_string(epoch)}, IncidentId(epoch * 10)};
         if (!connection.empty()) manager.send(connection, *redirect);
     }

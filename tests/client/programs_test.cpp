@@ -23,7 +23,7 @@ const std::string kAccessKey = "a-key-for-tests-1234";
 const std::string kBearer = "Authorization: Bearer " + kAccessKey + "\r\n";
 
 TerminalRedirect redirect_to(Epoch epoch, const FakeDoor& door) {
-    return {TerminalId(7), epoch, {"127.0.0.1", door.port()}, {{}, "ticket-" + std::to_string(epoch)}, IncidentId(epoch * 10)};
+    return {TerminalId(7), epoch, door.endpoint(), {{}, "ticket-" + std::to_string(epoch)}, IncidentId(epoch * 10)};
 }
 
 /// A manager, a folder with a configuration, and whatever doors a test steps.

@@ -96,7 +96,8 @@ class ListedAudit : public AuditPort {
 
 class FixedSealer : public SealerPort {
   public:
-    std::string seal(const TicketClaims&) override { return "sealed"; }
+    std::int64_t wall_ms() const override { return 1; }
+    std::string seal(TicketClaims&) override { return "sealed"; }
     const std::string& public_key() const override { return key_; }
 
   private:

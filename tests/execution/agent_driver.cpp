@@ -61,6 +61,10 @@ struct Keys {
     }
 };
 
+std::int64_t wall_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 std::uint64_t number(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); }
 
 CheckpointId checkpoint(const std::string& text) { return {number(text), number(text.substr(text.find('-') + 1))}; }
@@ -124,6 +128,7 @@ class Driver {
         peers_[node] = peer_;
         registrations_[node] = ++registration_;
         node_of_[registration_] = node;
+        door_keys_[node] = hello.door_key;
         print("hello node=", node, " can_checkpoint=", hello.can_checkpoint, " sessions=", hello.sessions.size(), " ", hello.checkpoint_reason);
         Welcome welcome;
         welcome.registration = registration_;
@@ -132,12 +137,13 @@ class Driver {
         welcome.heartbeat_ms = 500;
         welcome.lease_ms = 4000;
         welcome.ticket_key = tickets_.public_key;
+        welcome.wall_ms = wall_ms();
         if (!silent_.contains(node)) send(peer_, welcome);
     }
 
     void on(const Heartbeat& beat) {
         if (silent_.contains(node_of_[beat.registration])) return;
-        send(peer_, HeartbeatAck{beat.registration, beat.sequence});
+        send(peer_, HeartbeatAck{beat.registration, beat.sequence, wall_ms()});
     }
 
     void on(const SessionStatus& status) {
@@ -172,7 +178,7 @@ class Driver {
 
     Ticket ticket(Purpose purpose, std::uint64_t session, std::uint64_t door, std::uint64_t bearer, Epoch epoch, Epoch serving) {
         Ticket made;
-        made.claims = {purpose, TerminalId(1), SessionId(session), NodeId(door), NodeId(bearer), epoch, serving, ++serial_, 0};
+        made.claims = {purpose, TerminalId(1), SessionId(session), NodeId(door), NodeId(bearer), epoch, serving, ++serial_, wall_ms() + 3'600'000};
         made.text = seal_ticket(made.claims, tickets_.secret).value();
         return made;
     }
@@ -184,7 +190,7 @@ class Driver {
             const auto node = number(one);
             auto& kept = kept_tickets_[{session, node, epoch}];
             if (kept.text.empty()) kept = ticket(Purpose::checkpoint, session, node, bearer, epoch, 0);
-            made.push_back({NodeId(node), {"127.0.0.1", doors_[node]}, kept});
+            made.push_back({NodeId(node), {"127.0.0.1", doors_[node], door_keys_[node]}, kept});
         }
         return made;
     }
@@ -232,7 +238,7 @@ class Driver {
             const auto from = number(part.substr(part.find('@') + 1));
             source.session = SessionId(session);
             source.session_epoch = number(part.substr(part.find(':') + 1));
-            source.endpoint = {"127.0.0.1", doors_[from]};
+            source.endpoint = {"127.0.0.1", doors_[from], door_keys_[from]};
             source.ticket = ticket(Purpose::window, session, from, node, assign.epoch, source.session_epoch);
             source.application = "xterm";
             source.title = "Session " + std::to_string(session);
@@ -276,6 +282,7 @@ class Driver {
     std::string folder_;
     std::map<std::uint64_t, std::uint16_t> doors_;
     Keys keys_;
+    std::map<std::uint64_t, std::string> door_keys_;
     TicketKeys tickets_ = make_ticket_keys();
     zmq::context_t context_{1};
     zmq::socket_t router_{context_, zmq::socket_type::router};

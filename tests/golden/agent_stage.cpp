@@ -206,7 +206,7 @@ class AgentStage {
         claims.door = NodeId(statement.number("door", 7));
         claims.epoch = statement.number("epoch", 1);
         claims.serving_epoch = statement.number("serving", 1);
-        const auto answer = core_->admits(claims, now_, 0);
+        const auto answer = core_->admits(claims, now_);
         print("    ", answer ? "admitted" : "refused: " + answer.error().message);
     }
 

@@ -238,7 +238,7 @@ void FakeNode::show_windows(TerminalId id) {
             if (window.endpoint.port != 0) {
                 FakeNode* there = around_.peer(id_, window.ticket.claims.door);
                 const bool open = there != nullptr && !there->paused_ &&
-                                  there->core_.admits(window.ticket.claims, around_.now(), around_.wall_ms()).has_value();
+                                  there->core_.admits(window.ticket.claims, around_.now()).has_value();
                 status.connected = status.picture = open;
                 again = again || !open;
             }

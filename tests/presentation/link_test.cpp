@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>  // before Xlib, whose macros would break it
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -31,12 +32,14 @@ public:
         REQUIRE(bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
         REQUIRE(listen(fd_.get(), 4) == 0);
         REQUIRE(getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
-        source_ = Source{"127.0.0.1", ntohs(address.sin_port), "dGlja2V0", 1};
+        source_ = Source{"127.0.0.1", ntohs(address.sin_port), identity_.key(), "dGlja2V0", 1};
     }
     [[nodiscard]] const Source& source() const { return source_; }
     [[nodiscard]] std::thread answer(std::string bytes) {
         return std::thread([this, bytes = std::move(bytes)] {
-            const OwnedFd client(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+            auto secured = pump_.secure_as_server(OwnedFd(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC)), identity_);
+            const OwnedFd client(secured->socket.release());
+            fcntl(client.get(), F_SETFL, 0);
             char c = 0;
             while (recv(client.get(), &c, 1, 0) == 1 && c != '\n') {
             }
@@ -46,10 +49,26 @@ public:
 
 private:
     OwnedFd fd_;
+    streams::DoorIdentity identity_ = std::move(streams::DoorIdentity::make().value());
     Source source_;
+    streams::Pump pump_;
 };
 
-Result<OwnedFd> pass(const Source& source, int stop_fd) { return pass_door(source, stop_fd); }
+Source source_at(const Door& door) { return {"127.0.0.1", static_cast<std::uint16_t>(door.port()), door.key(), "t", 1}; }
+
+/// Somebody at a door.
+struct Passenger {
+    explicit Passenger(const Source& source) : bearer(source.ticket, source.renewal) {}
+    Bearer bearer;
+    streams::Pump pump;
+    Result<OwnedFd> pass(const Source& source, int stop_fd) {
+        auto passed = pass_door(source, bearer, pump, stop_fd);
+        if (!passed) return tl::unexpected(passed.error().error);
+        return std::move(passed->socket);
+    }
+};
+
+Result<OwnedFd> pass(const Source& source, int stop_fd) { return Passenger(source).pass(source, stop_fd); }
 
 struct News {
     OwnedFd fd{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -75,10 +94,10 @@ TEST_CASE("door: its answers are told apart") {
         const char* words;
     };
     for (const auto& [answer, code, words] :
-         {Case{"NO ticket has expired\n", ErrorCode::refused, "ticket has expired"},
-          Case{"NO\n", ErrorCode::refused, "without a reason"}, Case{"RFB 003.008\n", ErrorCode::unavailable, "not a door"},
-          Case{"O", ErrorCode::unavailable, "without an answer"}, Case{"", ErrorCode::unavailable, "without an answer"},
-          Case{std::string(2000, 'x'), ErrorCode::unavailable, "longer than 1 KiB"}}) {
+         {Case{"NO the session is not running now\n", ErrorCode::refused, "not running"},
+          Case{"VOID ticket has expired\n", ErrorCode::refused, "ticket has expired"}, Case{"RFB 003.008\n", ErrorCode::refused, "not a door"},
+          Case{"OK\n", ErrorCode::refused, "not a door"}, Case{"O", ErrorCode::unavailable, "without an answer"},
+          Case{"", ErrorCode::unavailable, "without an answer"}, Case{std::string(4000, 'x'), ErrorCode::refused, "too long"}}) {
         CAPTURE(answer);
         std::thread server = listener.answer(answer);
         const auto result = pass(listener.source(), never.get());
@@ -92,13 +111,42 @@ TEST_CASE("door: its answers are told apart") {
 TEST_CASE("door: what follows OK is left for RFB") {
     BareListener listener;
     const OwnedFd never(eventfd(0, EFD_CLOEXEC));
-    std::thread server = listener.answer("OK\nRFB");
-    const auto result = pass(listener.source(), never.get());
+    std::thread server = listener.answer("OK " + std::string(kRenewalBytes, 'r') + "\nRFB");
+    Passenger passenger(listener.source());
+    const auto result = passenger.pass(listener.source(), never.get());
     server.join();
     REQUIRE(result);
     std::array<char, 8> rest{};
     CHECK(eventually([&] { return recv(result->get(), rest.data(), rest.size(), MSG_PEEK) == 3; }));
     CHECK(std::string(rest.data()) == "RFB");
+    CHECK(passenger.bearer.renewal() == std::string(kRenewalBytes, 'r'));
+}
+
+TEST_CASE("door: who has a renewal shows that, and the ticket when the door takes it no more") {
+    RecordingSession session(64, 64);
+    Door door(session.rfb_socket());
+    const OwnedFd never(eventfd(0, EFD_CLOEXEC));
+    Passenger passenger(source_at(door));
+    REQUIRE(passenger.pass(source_at(door), never.get()));
+    REQUIRE(passenger.pass(source_at(door), never.get()));
+    CHECK(door.lines() == std::vector<std::string>{"UNDERSTUDY/1 window t", "UNDERSTUDY/1 window =" + std::string(kRenewalBytes, 'r')});
+    door.void_renewals();
+    REQUIRE(passenger.pass(source_at(door), never.get()));
+    CHECK(door.lines().back() == "UNDERSTUDY/1 window t");
+}
+
+TEST_CASE("door: one with another key than the manager says is told nothing") {
+    RecordingSession session(64, 64);
+    const Door door(session.rfb_socket());
+    const OwnedFd never(eventfd(0, EFD_CLOEXEC));
+    Source source = source_at(door);
+    source.key = streams::DoorIdentity::make()->key();
+    const auto result = pass(source, never.get());
+    REQUIRE_FALSE(result);
+    CHECK_THAT(result.error().message, Catch::Contains("another key"));
+    source.key.clear();
+    CHECK_THAT(pass(source, never.get()).error().message, Catch::Contains("does not know this door's key"));
+    CHECK(door.lines().empty());
 }
 
 TEST_CASE("door: one that does not answer is given up after five seconds, or at once when told to stop") {
@@ -130,7 +178,7 @@ TEST_CASE("link: it ends quickly, whatever it is waiting for") {
     CHECK(ends_quickly(silent.source(), [](Link&) {}));
     RecordingSession session(64, 64);
     const Door door(session.rfb_socket());
-    const Source source{"127.0.0.1", static_cast<std::uint16_t>(door.port()), "t", 1};
+    const Source source = source_at(door);
     CHECK(ends_quickly(source, [&](Link&) { REQUIRE(eventually([&] { return session.connections() == 1; })); }));
     // In the middle of a message that never ends.
     CHECK(ends_quickly(source, [&](Link& link) {
@@ -145,7 +193,7 @@ TEST_CASE("link: no bytes from a session can do more than end the connection") {
     News news;
     RecordingSession session(64, 64);
     const Door door(session.rfb_socket());
-    const Source source{"127.0.0.1", static_cast<std::uint16_t>(door.port()), "t", 1};
+    const Source source = source_at(door);
     std::mt19937 random(20240607);
     for (int round = 0; round < 100; ++round) {
         CAPTURE(round);
@@ -167,7 +215,7 @@ TEST_CASE("link: a size that no screen has ends the connection") {
     News news;
     RecordingSession session(64, 64);
     const Door door(session.rfb_socket());
-    Link link(Source{"127.0.0.1", static_cast<std::uint16_t>(door.port()), "t", 1}, "raw", news.fd.get());
+    Link link(source_at(door), "raw", news.fd.get());
     REQUIRE(news.wait<LinkConnected>(link));
     // A new size (pseudo-encoding -223) of 60000 x 60000 pixels.
     session.send_raw({0, 0, 0, 1, 0, 0, 0, 0, 0xEA, 0x60, 0xEA, 0x60, 0xff, 0xff, 0xff, 0x21});

@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/door_line.hpp"
+#include "streams/pump.hpp"
+
 #include <array>
 #include <csignal>
 #include <cstring>
@@ -24,6 +27,10 @@
 #include <nlohmann/json.hpp>
 
 namespace rig {
+
+using understudy::kDoorGo;
+using understudy::kRenewalBytes;
+namespace streams = understudy::streams;
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -238,11 +245,14 @@ struct Door::State {
     mutable std::mutex mutex;
     std::string unix_socket;
     std::string refusal;
+    bool knows_renewals = true;
     std::vector<std::string> lines;
     std::atomic<bool> is_cutting{false};
     int listener = -1;
     int wake_read = -1;
     int wake_write = -1;
+    streams::DoorIdentity identity = std::move(streams::DoorIdentity::make().value());
+    streams::Pump pump;
 
     struct Pair {
         int client;
@@ -253,8 +263,16 @@ struct Door::State {
     void run();
     void accept_one();
     static bool copy(int from, int to);
+    static std::string read_line(int from);
     void close_pair(std::size_t index);
 };
+
+std::string Door::State::read_line(int from) {
+    std::string line;
+    char c = 0;
+    while (recv(from, &c, 1, 0) == 1 && c != '\n') line.push_back(c);
+    return line;
+}
 
 bool Door::State::copy(int from, int to) {
     std::array<char, 65536> chunk{};
@@ -270,24 +288,32 @@ bool Door::State::copy(int from, int to) {
 }
 
 void Door::State::accept_one() {
-    const int client = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-    if (client < 0) return;
+    const int tcp = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (tcp < 0) return;
     const int on = 1;
-    setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    std::string line;
-    char c = 0;
-    while (recv(client, &c, 1, 0) == 1 && c != '\n') line.push_back(c);
+    setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    auto secured = pump.secure_as_server(streams::OwnedFd(tcp), identity);
+    if (!secured) return;
+    const int client = secured->socket.release();
+    fcntl(client, F_SETFL, 0);  // blocking, as all of this rig
+    const std::string line = read_line(client);
     const std::lock_guard lock(mutex);
     lines.push_back(line);
     const int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, unix_socket.c_str(), sizeof address.sun_path - 1);
-    const std::string answer = refusal.empty() ? "OK\n" : "NO " + refusal + "\n";
+    const bool is_void = !knows_renewals && line.find(" =") != std::string::npos;
+    if (is_void) {
+        (void)send(client, "VOID this renewal was used\n", 27, MSG_NOSIGNAL);
+        close(client);
+        return;
+    }
+    const std::string answer = refusal.empty() ? "OK " + std::string(kRenewalBytes, 'r') + "\n" : "NO " + refusal + "\n";
     const bool is_open = refusal.empty() &&
                          connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
     if (is_open || !refusal.empty()) (void)send(client, answer.data(), answer.size(), MSG_NOSIGNAL);
-    if (is_open) {
+    if (is_open && read_line(client) + "\n" == kDoorGo) {
         pairs.push_back(Pair{client, server});
     } else {
         close(client);
@@ -329,6 +355,8 @@ void Door::State::run() {
     while (!pairs.empty()) close_pair(0);
 }
 
+const std::string& Door::key() const { return state_->identity.key(); }
+
 Door::Door(std::string unix_socket) : state_(std::make_shared<State>()) {
     state_->unix_socket = std::move(unix_socket);
     state_->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -353,6 +381,11 @@ Door::~Door() {
     close(state_->listener);
     close(state_->wake_read);
     close(state_->wake_write);
+}
+
+void Door::void_renewals() {
+    const std::lock_guard lock(state_->mutex);
+    state_->knows_renewals = false;
 }
 
 void Door::refuse_with(const std::string& reason) {
@@ -397,8 +430,8 @@ void WindowProcess::command(const nlohmann::json& command) { raw_command(command
 
 void WindowProcess::raw_command(const std::string& line) { process_->write(line + "\n"); }
 
-void WindowProcess::connect_to(int port, int epoch, const char* mode) {
-    nlohmann::json connect{{"do", "connect"}, {"host", "127.0.0.1"}, {"port", port}, {"ticket", "dGlja2V0"}, {"epoch", epoch}};
+void WindowProcess::connect_to(const Door& door, int epoch, const char* mode) {
+    nlohmann::json connect{{"do", "connect"}, {"host", "127.0.0.1"}, {"port", door.port()}, {"key", door.key()}, {"ticket", "dGlja2V0"}, {"epoch", epoch}};
     if (mode != nullptr) connect["mode"] = mode;
     command(connect);
 }

@@ -101,7 +101,7 @@ private:
     Display* display_ = nullptr;
 };
 
-/// Takes TCP connections like an agent's door does, checks the line, and splices to a Unix socket.
+/// Takes connections under TLS like an agent's door does, checks the line, and splices to a Unix socket.
 class Door {
 public:
     explicit Door(std::string unix_socket);
@@ -109,8 +109,11 @@ public:
     Door& operator=(const Door&) = delete;
     ~Door();
     [[nodiscard]] int port() const { return port_; }
+    [[nodiscard]] const std::string& key() const;
     /// From now on answer `NO <reason>`; empty: `OK`.
     void refuse_with(const std::string& reason);
+    /// Renewals are void from now on.
+    void void_renewals();
     /// Breaks all connections; new ones are taken.
     void cut();
     void lead_to(const std::string& unix_socket);
@@ -131,7 +134,7 @@ public:
     ~WindowProcess();
     void command(const nlohmann::json& command);
     void raw_command(const std::string& line);
-    void connect_to(int port, int epoch, const char* mode = nullptr);
+    void connect_to(const Door& door, int epoch, const char* mode = nullptr);
     /// The next event of this kind after those already waited for; fails the test when it does not come.
     nlohmann::json wait_event(const std::string& kind, milliseconds timeout = milliseconds{5000});
     /// Whether such an event has come and was not waited for.

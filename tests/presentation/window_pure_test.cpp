@@ -23,16 +23,16 @@ std::string error_of(const std::string& line) {
 
 TEST_CASE("commands: connect carries host, port, ticket, epoch and mode") {
     const auto parsed = parse_command(
-        R"({"do":"connect","host":"10.0.2.2","port":41001,"ticket":"YWJj+/==","epoch":7,"mode":"standby","new":1})");
+        R"({"do":"connect","host":"10.0.2.2","port":41001,"key":"k","ticket":"YWJj+/==","epoch":7,"mode":"standby","new":1})");
     REQUIRE(parsed);
     const auto& connect = std::get<ConnectCommand>(*parsed);
-    CHECK(connect.source == Source{"10.0.2.2", 41001, "YWJj+/==", 7});
+    CHECK(connect.source == Source{"10.0.2.2", 41001, "k", "YWJj+/==", 7});
     CHECK(connect.has_mode);
     CHECK(connect.mode == Mode::standby);
 }
 
 TEST_CASE("commands: connect without a mode leaves the mode alone, and takes IPv6") {
-    const auto parsed = parse_command(R"({"do":"connect","host":"::1","port":1,"ticket":"t","epoch":0})");
+    const auto parsed = parse_command(R"({"do":"connect","host":"::1","port":1,"key":"k","ticket":"t","epoch":0})");
     REQUIRE(parsed);
     CHECK_FALSE(std::get<ConnectCommand>(*parsed).has_mode);
 }
@@ -41,15 +41,15 @@ TEST_CASE("commands: what is wrong is named") {
     CHECK_THAT(error_of("not json"), Catch::Contains("one JSON object"));
     CHECK_THAT(error_of("[]"), Catch::Contains("one JSON object"));
     CHECK_THAT(error_of(R"({"do":"dance"})"), Catch::Contains("dance"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"example.org","port":1,"ticket":"t","epoch":0})"), Catch::Contains("host"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":0,"ticket":"t","epoch":0})"), Catch::Contains("port"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":70000,"ticket":"t","epoch":0})"), Catch::Contains("port"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"ticket":"a b","epoch":0})"), Catch::Contains("ticket"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"ticket":"a\nb","epoch":0})"), Catch::Contains("ticket"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"ticket":")" + std::string(901, 'x') + R"(","epoch":0})"),
+    CHECK_THAT(error_of(R"({"do":"connect","host":"example.org","port":1,"key":"k","ticket":"t","epoch":0})"), Catch::Contains("host"));
+    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":0,"key":"k","ticket":"t","epoch":0})"), Catch::Contains("port"));
+    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":70000,"key":"k","ticket":"t","epoch":0})"), Catch::Contains("port"));
+    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"key":"k","ticket":"a b","epoch":0})"), Catch::Contains("ticket"));
+    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"key":"k","ticket":"a\nb","epoch":0})"), Catch::Contains("ticket"));
+    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"key":"k","ticket":")" + std::string(901, 'x') + R"(","epoch":0})"),
                Catch::Contains("ticket"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"ticket":"t","epoch":-1})"), Catch::Contains("epoch"));
-    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"ticket":"t","epoch":18446744073709551615})"),
+    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"key":"k","ticket":"t","epoch":-1})"), Catch::Contains("epoch"));
+    CHECK_THAT(error_of(R"({"do":"connect","host":"::1","port":1,"key":"k","ticket":"t","epoch":18446744073709551615})"),
                Catch::Contains("epoch"));
     CHECK_THAT(error_of(R"({"do":"mode","mode":"asleep"})"), Catch::Contains("standby"));
     CHECK_THAT(error_of(R"({"do":"place","x":1.5,"y":0,"width":1,"height":1})"), Catch::Contains("\"x\""));

@@ -101,7 +101,7 @@ TEST_CASE("window: the session's picture is on the desktop, pixel for pixel, wha
     XServer session(400, 300);
     paint_noise(session, 7);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     const json picture = stage.window.wait_event("picture");
     CHECK(picture.at("epoch") == 1);
     CHECK(picture.at("width") == 400);
@@ -121,7 +121,7 @@ TEST_CASE("window: what is typed reaches the session's application, letters outs
     Process terminal({"xterm", "-maximized", "-e", "sh", "-c", "IFS= read -r line; printf %s \"$line\" > " + file + "; sleep 60"},
                      session.name());
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     stage.take_focus();
     // No window manager in the session: the pointer decides who gets the keys.
@@ -141,14 +141,14 @@ TEST_CASE("window: another source takes over without the window flickering") {
     RecordingSession second(400, 300);
     Door first_door(first.rfb_socket());
     Door second_door(second.rfb_socket());
-    stage.window.connect_to(first_door.port(), 1);
+    stage.window.connect_to(first_door, 1);
     stage.window.wait_event("connected");
     first.show_all(kRed);
     CHECK(stage.window.wait_event("picture").at("epoch") == 1);
     CHECK(stage.colour() == kRed);
     const Window before = stage.window.id();
 
-    stage.window.connect_to(second_door.port(), 2);
+    stage.window.connect_to(second_door, 2);
     stage.window.wait_event("connected");
     second.show(kGreen, 0, 299);  // all but the last row
     // The second session is heard (it asks for updates again after the first part), and nothing of it is shown.
@@ -171,9 +171,9 @@ TEST_CASE("window: a source older than one accepted is refused") {
     Stage stage;
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 5);
+    stage.window.connect_to(door, 5);
     stage.window.wait_event("connected");
-    stage.window.connect_to(door.port(), 4);
+    stage.window.connect_to(door, 4);
     CHECK_THAT(stage.window.wait_event("error").at("message").get<std::string>(), Catch::Contains("epoch 4"));
     session.show_all(kRed);
     CHECK(stage.window.wait_event("picture").at("epoch") == 5);
@@ -183,7 +183,7 @@ TEST_CASE("window: waiting dims the last picture, says why, and takes no input")
     Stage stage;
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("connected");
     session.show_all(kWhite);
     stage.window.wait_event("picture");
@@ -204,7 +204,7 @@ TEST_CASE("window: waiting dims the last picture, says why, and takes no input")
     stage.take_focus();
     stage.xdotool({"key", "a"});
     // The next picture shows that the commands before it were handled.
-    stage.window.connect_to(door.port(), 2);
+    stage.window.connect_to(door, 2);
     stage.window.wait_event("connected");
     session.show_all(kGreen);
     stage.window.wait_event("picture");
@@ -218,7 +218,7 @@ TEST_CASE("window: a standby shows the picture and sends nothing; made active, i
     Stage stage;
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1, "standby");
+    stage.window.connect_to(door, 1, "standby");
     stage.window.wait_event("connected");
     session.show_all(kRed);
     stage.window.wait_event("picture");
@@ -245,7 +245,7 @@ TEST_CASE("window: keysyms are exact, buttons and wheel arrive where they belong
     Stage stage;
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("connected");
     session.show_all(kRed);
     stage.window.wait_event("picture");
@@ -268,7 +268,7 @@ TEST_CASE("window: keys that are down when the focus goes are let go of") {
     Stage stage;
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("connected");
     session.show_all(kRed);
     stage.window.wait_event("picture");
@@ -286,7 +286,7 @@ TEST_CASE("window: a short break of the connection is mended unseen, and what wa
     Stage stage;
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("connected");
     session.show_all(kRed);
     stage.window.wait_event("picture");
@@ -311,7 +311,7 @@ TEST_CASE("window: a longer break is shown, and ends when the session is back") 
     Stage stage;
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("connected");
     session.show_all(kWhite);
     stage.window.wait_event("picture");
@@ -332,7 +332,7 @@ TEST_CASE("window: a session that stops answering is told, and so is its coming 
     XServer session(400, 300);
     session.paint(kGreen);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     session.process().signal(SIGSTOP);
     CHECK(stage.window.wait_event("silent", milliseconds{12000}).at("epoch") == 1);
@@ -346,7 +346,7 @@ TEST_CASE("window: the clipboard goes both ways, in UTF-8") {
     Stage stage;
     XServer session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     stage.take_focus();
     Folder folder;
@@ -368,7 +368,7 @@ TEST_CASE("window: a big text from the desktop arrives whole") {
     Stage stage;
     XServer session(400, 300, {"-MaxCutText", "2000000"});
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     stage.take_focus();
     std::string text;
@@ -388,7 +388,7 @@ TEST_CASE("window: the session takes the window's size, so that the picture stay
     Stage stage;
     XServer session(640, 480);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     CHECK(eventually([&] { return session.size() == std::pair{400, 300}; }));
     stage.window.command({{"do", "place"}, {"x", 20}, {"y", 30}, {"width", 517}, {"height", 391}});
@@ -403,7 +403,7 @@ TEST_CASE("window: a session that keeps its size is shown smaller, and the point
     session.paint(kRed);
     session.paint_rectangle(kGreen, 400, 300, 400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     REQUIRE(eventually([&] { return stage.colour_at(300, 220) == kGreen; }));
     CHECK(stage.colour_at(100, 75) == kRed);
@@ -422,7 +422,7 @@ TEST_CASE("window: a session that changes its size by itself is followed") {
     XServer session(400, 300);
     session.paint(kRed);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     run({"xrandr", "--size", "800x600"}, session.name());
     session.paint(kRed);
@@ -435,7 +435,7 @@ TEST_CASE("window: the pointer has the shape the session gives it") {
     Stage stage;
     XServer session(400, 300);
     Door door(session.rfb_socket());
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     const auto [x, y] = stage.window.origin();
     stage.xdotool({"mousemove", std::to_string(x + 50), std::to_string(y + 50)});
@@ -460,7 +460,7 @@ TEST_CASE("window: a door that refuses is reported once per reason, in its own w
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
     door.refuse_with("ticket has expired");
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     CHECK(stage.window.wait_event("refused").at("reason") == "ticket has expired");
     REQUIRE(eventually([&] { return door.lines().size() >= 4; }));
     CHECK_FALSE(stage.window.has_event("refused"));
@@ -502,7 +502,7 @@ TEST_CASE("window: the end of standard input ends it, also while it is connectin
     RecordingSession session(400, 300);
     Door door(session.rfb_socket());
     door.refuse_with("later");
-    stage.window.connect_to(door.port(), 1);
+    stage.window.connect_to(door, 1);
     stage.window.wait_event("refused");
     stage.window.process().close_input();
     CHECK(stage.window.process().wait() == 0);

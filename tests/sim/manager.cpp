@@ -329,6 +329,6 @@ void SimManager::note(const Note& action) {
     if (world_.notes.size() > 64) world_.notes.erase(world_.notes.begin());
 }
 
-std::string SimManager::seal(const TicketClaims& claims) { return "sealed-" + std::to_string(claims.serial); }
+std::string SimManager::seal(TicketClaims& claims) { return "sealed-" + std::to_string(claims.serial); }
 
 }  // namespace understudy::sim

@@ -63,7 +63,8 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
     void list(const manager::ListInstances& action) override;
     void fence(const manager::FenceHost& action) override;
     void note(const manager::Note& action) override;
-    [[nodiscard]] std::string seal(const TicketClaims& claims) override;
+    [[nodiscard]] std::string seal(TicketClaims& claims) override;
+    [[nodiscard]] std::int64_t wall_ms() const override { return 1; }
     [[nodiscard]] const std::string& public_key() const override { return key_; }
 
   private:

@@ -109,6 +109,7 @@ void SimNode::start_agent() {
     identity.software = "sim";
     identity.slots = 4;
     identity.can_checkpoint = true;
+    identity.door_key = door_.key = "key-" + std::to_string(incarnation_);
     agent_ = std::make_unique<node::AgentCore>(identity);
     paused_ = false;
     world_.kernel.trace("agent starts", id_.value, incarnation_ & 0xffff);
@@ -458,7 +459,7 @@ void SimNode::report(const Screen& screen, Phase phase) {
 // ---------------------------------------------------------------------------- the truth
 
 bool SimNode::admits(const TicketClaims& claims) const {
-    return agent_ && !paused_ && agent_->admits(claims, local(), clock_.wall_ms(world_.kernel.now())).has_value();
+    return agent_ && !paused_ && agent_->admits(claims, local()).has_value();
 }
 
 bool SimNode::runs(const Process& process) const {

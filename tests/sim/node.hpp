@@ -59,6 +59,8 @@ class SimNode {
     [[nodiscard]] Place place() const { return place_; }
     [[nodiscard]] std::uint64_t identity() const { return identity_; }
     [[nodiscard]] const Endpoint& door() const { return door_; }
+    /// What a hypervisor knows of it: not the key.
+    [[nodiscard]] Endpoint address() const { return {door_.host, door_.port}; }
     /// Does something of this session act as primary here, at this instant? Its epoch, or none.
     [[nodiscard]] std::optional<Epoch> acting(SessionId session) const;
     /// As acting(), but also what may act again without being told anything: paused inside its lease.

@@ -147,7 +147,7 @@ void Site::create(std::uint32_t host, const manager::CreateInstance& action) {
         } else if (!node.powered()) {
             make(node, action.tier);
         }
-        return manager::Done{node.door(), {}};
+        return manager::Done{node.address(), {}};
     });
 }
 
@@ -166,7 +166,7 @@ void Site::resume(std::uint32_t host, const manager::ResumeInstance& action) {
         }
         if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
         node.go_on();
-        return manager::Done{node.door(), {}};
+        return manager::Done{node.address(), {}};
     });
 }
 
@@ -180,7 +180,7 @@ void Site::deploy(std::uint32_t host, const manager::DeployEnvironment& action) 
         }
         if (!node.exists || !node.powered()) return failure(ErrorCode::failed, "the hypervisor said: domain is not running");
         node.environments.insert(action.digest);
-        return manager::Done{node.door(), {}};
+        return manager::Done{node.address(), {}};
     });
 }
 
@@ -193,10 +193,10 @@ void Site::scrub(std::uint32_t host, const manager::ScrubInstance& action) {
                 const bool proves = !rng_.permille(world_.conditions.receipt_missing_permille);
                 world_.oracle.cleaned(node);
                 node.install();
-                if (proves) return manager::Done{node.door(), "the base image is sha256:51"};
+                if (proves) return manager::Done{node.address(), "the base image is sha256:51"};
                 UNDERSTUDY_MARK("hypervisor.no_receipt");
                 node.dirty = true;  // what was there is there still
-                return manager::Done{node.door(), {}};
+                return manager::Done{node.address(), {}};
             });
 }
 
@@ -208,7 +208,7 @@ void Site::destroy(std::uint32_t host, const manager::DestroyInstance& action) {
         node.power_off();
         take_off(node);
         if (ran && rng_.permille(500)) world_.manager.instance_ended(node, "destroyed");
-        return manager::Done{node.door(), {}};
+        return manager::Done{node.address(), {}};
     });
 }
 
@@ -219,7 +219,7 @@ void Site::list(std::uint32_t host, const manager::ListInstances& action) {
         if (hypervisor_answers(host)) {
             std::vector<manager::ListedInstance> instances;
             for (const SimNode* node : hosts_[host].nodes) {
-                instances.push_back({node->id(), node->powered(), node->door(), "base", node->vcpus, node->memory_mib, kSlots, node->disk_mib});
+                instances.push_back({node->id(), node->powered(), node->address(), "base", node->vcpus, node->memory_mib, kSlots, node->disk_mib});
             }
             std::sort(instances.begin(), instances.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
             listed.instances = std::move(instances);

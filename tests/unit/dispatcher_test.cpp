@@ -18,7 +18,8 @@ struct FakeStore : StorePort {
 };
 struct FakeSealer : SealerPort {
     std::string key = "public";
-    std::string seal(const TicketClaims& claims) override { return "sealed " + std::to_string(claims.serial); }
+    std::int64_t wall_ms() const override { return 1234; }
+    std::string seal(TicketClaims& claims) override { return "sealed " + std::to_string(claims.serial); }
     const std::string& public_key() const override { return key; }
 };
 struct FakeOutlet : OutletPort {
@@ -214,6 +215,7 @@ TEST_CASE("dispatcher: tickets are sealed and the verifying key added at the mom
     CHECK(std::get<AssignDesktop>(bench.outlet.messages[0]).windows[0].ticket.text == "sealed 12");
     CHECK(std::get<AssignDesktop>(bench.outlet.messages[0]).windows[1].ticket.text.empty());
     CHECK(std::get<Welcome>(bench.outlet.messages[1]).ticket_key == "public");
+    CHECK(std::get<Welcome>(bench.outlet.messages[1]).wall_ms == 1234);
 }
 
 TEST_CASE("dispatcher: an Echo comes back when everything before it is durable") {

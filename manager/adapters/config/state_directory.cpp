@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cassert>
+#include <chrono>
 
 #include <sodium.h>
 #include <toml++/toml.h>
@@ -117,7 +118,12 @@ Result<StateDirectory> load_state_directory(const std::string& path) {
     return directory;
 }
 
-std::string TicketSealer::seal(const TicketClaims& claims) {
+std::int64_t TicketSealer::wall_ms() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::string TicketSealer::seal(TicketClaims& claims) {
+    claims.expires_wall_ms = wall_ms() + std::chrono::duration_cast<std::chrono::milliseconds>(kTicketLife).count();
     auto text = seal_ticket(claims, keys_.secret);
     assert(text && "the key was tried at start");
     return std::move(*text);

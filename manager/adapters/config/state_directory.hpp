@@ -42,8 +42,9 @@ struct StateDirectory {
 class TicketSealer : public SealerPort {
   public:
     explicit TicketSealer(TicketKeys keys) : keys_(std::move(keys)) {}
-    [[nodiscard]] std::string seal(const TicketClaims& claims) override;
+    [[nodiscard]] std::string seal(TicketClaims& claims) override;
     [[nodiscard]] const std::string& public_key() const override { return keys_.public_key; }
+    [[nodiscard]] std::int64_t wall_ms() const override;
 
   private:
     TicketKeys keys_;

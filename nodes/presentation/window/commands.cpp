@@ -41,6 +41,10 @@ bool is_numeric_address(const std::string& host) {
            inet_pton(AF_INET6, host.c_str(), scratch.data()) == 1;
 }
 
+bool is_printable(const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
 Result<Command> parse_connect(const json& object) {
     auto host = text_of(object, "host");
     if (!host) return tl::unexpected(host.error());
@@ -52,16 +56,22 @@ Result<Command> parse_connect(const json& object) {
     if (!port) return tl::unexpected(port.error());
     auto ticket = text_of(object, "ticket");
     if (!ticket) return tl::unexpected(ticket.error());
-    const bool printable = std::all_of(ticket->begin(), ticket->end(), [](char c) { return c > ' ' && c <= '~'; });
-    if (ticket->empty() || ticket->size() > kMaxTicketBytes || !printable) {
+    if (ticket->empty() || ticket->size() > kMaxTicketBytes || !is_printable(*ticket)) {
         return failure(ErrorCode::invalid, "\"ticket\" must be 1 to " + std::to_string(kMaxTicketBytes) +
                                                " printable characters without blanks");
+    }
+    auto key = text_of(object, "key");
+    if (!key) return tl::unexpected(key.error());
+    auto renewal = object.contains("renewal") ? text_of(object, "renewal") : Result<std::string>();
+    if (!renewal) return tl::unexpected(renewal.error());
+    if (key->size() > kMaxTicketBytes || renewal->size() > kMaxTicketBytes || !is_printable(*renewal)) {
+        return failure(ErrorCode::invalid, "\"key\" or \"renewal\" is none");
     }
     auto epoch = number_of(object, "epoch", 0, INT64_MAX);
     if (!epoch) return tl::unexpected(epoch.error());
     ConnectCommand command;
-    command.source = Source{std::move(*host), static_cast<std::uint16_t>(*port), std::move(*ticket),
-                            static_cast<Epoch>(*epoch), Purpose::window};
+    command.source = Source{std::move(*host), static_cast<std::uint16_t>(*port), std::move(*key), std::move(*ticket),
+                            static_cast<Epoch>(*epoch), Purpose::window, std::move(*renewal)};
     if (object.contains("mode")) {
         auto word = text_of(object, "mode");
         if (!word) return tl::unexpected(word.error());

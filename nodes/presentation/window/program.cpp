@@ -206,10 +206,10 @@ std::int64_t Program::took_ms() const {
     return std::chrono::duration_cast<milliseconds>(Clock::now() - waiting_since_).count();
 }
 
-void Program::note(const LinkConnected&) {
+void Program::note(const LinkConnected& event) {
     is_connected_ = true;
     last_attempt_.clear();
-    emit(EventLine("connected").add("epoch", static_cast<std::int64_t>(link_->source().epoch)).add("took_ms", took_ms()));
+    emit(EventLine("connected").add("epoch", static_cast<std::int64_t>(link_->source().epoch)).add("took_ms", took_ms()).add("renewal", event.renewal));
     silence_check_due_ = Clock::now() + kSilenceCheck;
     selections_->refetch_later();
     fetch_clipboard_if_due();
@@ -224,7 +224,13 @@ void Program::report_attempt(const char* event, const std::string& reason) {
 
 void Program::note(const LinkUnreachable& event) { report_attempt("unreachable", event.reason); }
 
-void Program::note(const LinkRefused& event) { report_attempt("refused", event.reason); }
+void Program::note(const LinkRefused& event) {
+    if (last_attempt_ == "refused" + event.reason) return;
+    last_attempt_ = "refused" + event.reason;
+    EventLine line("refused");
+    line.add("epoch", static_cast<std::int64_t>(link_->source().epoch)).add("reason", event.reason);
+    emit(event.is_void ? line.add("void", std::int64_t{1}) : line);
+}
 
 void Program::note(const LinkLost& event) {
     is_connected_ = has_picture_ = untold_picture_ = false;

@@ -1,8 +1,14 @@
-// A node's door with a one-coloured desktop behind it, as a browser's terminal sees it.
-import net from "node:net";
+// A node's door with a one-coloured desktop behind it, as a gateway sees it: TLS, a ticket, GO.
+import { execFileSync } from "node:child_process";
+import crypto from "node:crypto";
+import tls from "node:tls";
 
 const WIDTH = 320;
 const HEIGHT = 200;
+const MADE = execFileSync("openssl", ["req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", "-", "-out", "-", "-subj", "/CN=door",
+  "-days", "2"], { stdio: ["ignore", "pipe", "ignore"] }).toString();
+const KEY = crypto.createHash("sha256").update(crypto.createPublicKey(MADE.slice(MADE.indexOf("-----BEGIN CERT")))
+  .export({ type: "spki", format: "der" })).digest("base64url");
 const LENGTHS = { 0: 20, 3: 10, 4: 8, 5: 6 };  // messages of fixed length, by type
 
 class Guest {
@@ -25,7 +31,15 @@ class Guest {
       const end = this.bytes.indexOf(10);
       if (end < 0) return false;
       this.door.greetings.push(this.take(end + 1).toString().trim());
-      this.socket.write("OK\nRFB 003.008\n");
+      this.socket.write(`OK ${"r".repeat(43)}\n`);
+      this.stage = "go";
+      return true;
+    }
+    if (this.stage === "go") {
+      const go = this.take(3);
+      if (!go) return false;
+      if (go.toString() !== "GO\n") throw new Error(`GO was expected, not ${go}`);
+      this.socket.write("RFB 003.008\n");
       this.stage = "version";
       return true;
     }
@@ -97,9 +111,11 @@ export class Door {
     const door = new Door();
     Door.all.push(door);
     Object.assign(door, { colour, withheld: false, greetings: [], keys: [], released: [], copied: [], guests: new Set() });
-    door.server = net.createServer((socket) => door.guests.add(new Guest(door, socket)));
+    door.server = tls.createServer({ key: MADE, cert: MADE, minVersion: "TLSv1.3" }, (socket) => door.guests.add(new Guest(door, socket)));
     await new Promise((resolve) => door.server.listen(0, "127.0.0.1", resolve));
+    door.server.on("tlsClientError", () => {});
     door.port = door.server.address().port;
+    door.where = `${door.port} ${KEY}`;
     return door;
   }
 

@@ -23,7 +23,7 @@ const colour = (page) => page.evaluate(() => {
 });
 
 async function opened(name, epoch, door) {
-  scene.manager.say(`redirect ${epoch} ${door.port}`);
+  scene.manager.say(`redirect ${epoch} ${door.where}`);
   const page = await scene.page(`/terminal/${name}`);
   await live(page, epoch);
   return page;
@@ -31,7 +31,7 @@ async function opened(name, epoch, door) {
 
 test("without the key there is a login form, and with it the terminal", async () => {
   const door = await Door.open([200, 30, 40]);
-  scene.manager.say(`redirect 1 ${door.port}`);
+  scene.manager.say(`redirect 1 ${door.where}`);
   const page = await scene.page("/terminal/login", { login: false });
   await page.type("input[name=key]", scene.key());
   await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
@@ -47,7 +47,7 @@ test("a move keeps the last picture, dimmed and explained, until the new one is 
   const to = await Door.open([90, 60, 200]);
   to.withheld = true;
   const page = await opened("move", 1, from);
-  scene.manager.say(`redirect 2 ${to.port}`);
+  scene.manager.say(`redirect 2 ${to.where}`);
   await until(() => to.greetings.length === 1, "the new door is asked");
   await page.waitForFunction(() => document.getElementById("line").textContent === "Your desktop is moving to another machine…");
   assert.equal((await stage(page)).state, "held");
@@ -67,8 +67,8 @@ test("an older redirect is not followed", async () => {
   const old = await Door.open([1, 2, 3]);
   const door = await Door.open([50, 60, 70]);
   const page = await opened("stale", 5, door);
-  scene.manager.say(`redirect 4 ${old.port}`);
-  scene.manager.say(`redirect 6 ${door.port}`);
+  scene.manager.say(`redirect 4 ${old.where}`);
+  scene.manager.say(`redirect 6 ${door.where}`);
   await live(page, 6);
   assert.equal(old.greetings.length, 0);
   await page.close();
@@ -235,7 +235,7 @@ test("an expired login leads to the login page, keeps the address, and back to t
 
 test("on a phone, in light and in dark, the picture fits and nothing serious keeps anybody out", async () => {
   const door = await Door.open([30, 60, 120]);
-  scene.manager.say(`redirect 1 ${door.port}`);
+  scene.manager.say(`redirect 1 ${door.where}`);
   for (const scheme of ["light", "dark"]) {
     const page = await scene.page("/terminal/phone", { width: 390, height: 844 });
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);

@@ -1,0 +1,196 @@
+// See pump.hpp.
+#include "streams/pump.hpp"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include <openssl/ssl.h>
+
+namespace understudy::streams {
+namespace {
+
+constexpr int kLocalBufferBytes = 64 * 1024;  ///< asked for; the kernel doubles it
+constexpr std::size_t kEventsPerTurn = 64;
+
+tl::unexpected<Error> unavailable(const char* what) {
+    return failure(ErrorCode::unavailable, std::string(what) + ": " + std::strerror(errno));
+}
+
+void make_non_blocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
+
+}  // namespace
+
+Pump::Pump(std::chrono::milliseconds handshake_patience)
+    : handshake_patience_(handshake_patience),
+      client_context_(make_client_context()),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = 0;
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+    thread_ = std::thread([this] { run(); });
+}
+
+Pump::~Pump() {
+    stopping_.store(true);
+    const std::uint64_t one = 1;
+    (void)!::write(wake_.get(), &one, sizeof one);
+    thread_.join();
+}
+
+Result<std::pair<OwnedFd, OwnedFd>> Pump::make_local() const {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return unavailable("no local socket for a stream");
+    for (const int end : ends) ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &kLocalBufferBytes, sizeof kLocalBufferBytes);
+    return std::pair(OwnedFd(ends[0]), OwnedFd(ends[1]));
+}
+
+Result<> Pump::hand_in(std::unique_ptr<SecuredStream> stream) {
+    if (count_.fetch_add(1) >= kStreams) {
+        count_.fetch_sub(1);
+        return failure(ErrorCode::limit, "this program serves too many streams");
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        handed_in_.push_back(std::move(stream));
+    }
+    const std::uint64_t one = 1;
+    (void)!::write(wake_.get(), &one, sizeof one);
+    return {};
+}
+
+Result<Secured> Pump::secure_as_server(OwnedFd tcp, const DoorIdentity& identity) {
+    auto local = make_local();
+    if (!local) return tl::unexpected(local.error());
+    make_non_blocking(tcp.get());
+    auto ending = std::make_shared<Ending>();
+    auto taken = hand_in(std::make_unique<SecuredStream>(std::move(tcp), std::move(local->first), identity, ending));
+    if (!taken) return tl::unexpected(taken.error());
+    return Secured{std::move(local->second), std::move(ending)};
+}
+
+Result<Secured> Pump::secure_as_client(OwnedFd tcp, const std::string& pinned_key) {
+    if (pinned_key.empty()) return failure(ErrorCode::refused, "the manager does not know this door's key yet");
+    auto local = make_local();
+    if (!local) return tl::unexpected(local.error());
+    TlsSession session(client_context_ ? SSL_new(client_context_.get()) : nullptr);
+    if (!session) return failure(ErrorCode::unavailable, "no TLS session: " + tls_problem());
+    make_non_blocking(tcp.get());
+    auto ending = std::make_shared<Ending>();
+    auto taken = hand_in(std::make_unique<SecuredStream>(std::move(tcp), std::move(local->first), std::move(session), pinned_key, ending));
+    if (!taken) return tl::unexpected(taken.error());
+    return Secured{std::move(local->second), std::move(ending)};
+}
+
+void Pump::run() {
+    // Signals are for the owner; and OpenSSL writes to sockets that may be gone, whose signal ends here.
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    std::array<epoll_event, kEventsPerTurn> events{};
+    while (!stopping_.load()) {
+        const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), patience_ms());
+        for (int at = 0; at < count; ++at) {
+            const auto& event = events[static_cast<std::size_t>(at)];
+            const Id id = event.data.u64 / 2;
+            if (id == 0) take_in();
+            else if (event.data.u64 % 2 == 0) serve(id, event.events, 0);
+            else serve(id, 0, event.events);
+        }
+        drop_late();
+    }
+}
+
+void Pump::take_in() {
+    std::uint64_t count = 0;
+    (void)!::read(wake_.get(), &count, sizeof count);
+    std::vector<std::unique_ptr<SecuredStream>> fresh;
+    {
+        const std::lock_guard lock(mutex_);
+        fresh.swap(handed_in_);
+    }
+    for (auto& stream : fresh) {
+        const Id id = next_++;
+        Row& row = rows_[id];
+        row.stream = std::move(stream);
+        row.deadline = Clock::now() + handshake_patience_;
+        deadlines_.emplace(row.deadline, id);
+        epoll_event event{};
+        event.events = row.tcp_watched = row.stream->wanted_of_tcp();
+        event.data.u64 = id * 2;
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, row.stream->tcp(), &event);
+        event.events = row.local_watched = row.stream->wanted_of_local();
+        event.data.u64 = id * 2 + 1;
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, row.stream->local(), &event);
+    }
+}
+
+void Pump::serve(Id id, std::uint32_t tcp_events, std::uint32_t local_events) {
+    const auto found = rows_.find(id);
+    if (found == rows_.end()) return;  // dropped by an event of the same turn
+    Row& row = found->second;
+    const auto before = row.next;
+    row.next = row.stream->advance(tcp_events, local_events);
+    if (row.next == SecuredStream::Next::over) {
+        drop(found);
+        return;
+    }
+    if (row.next != before) {
+        deadlines_.erase({row.deadline, id});
+        if (row.next == SecuredStream::Next::closing) {
+            row.deadline = Clock::now() + kLeavePatience;
+            deadlines_.emplace(row.deadline, id);
+        }
+    }
+    watch(id, row);
+}
+
+void Pump::watch(Id id, Row& row) {
+    epoll_event event{};
+    if (const auto wanted = row.stream->wanted_of_tcp(); wanted != row.tcp_watched) {
+        event.events = row.tcp_watched = wanted;
+        event.data.u64 = id * 2;
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, row.stream->tcp(), &event);
+    }
+    if (row.local_left) return;
+    if (row.stream->local_has_gone()) {  // it would tell so for ever
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, row.stream->local(), nullptr);
+        row.local_left = true;
+    } else if (const auto wanted = row.stream->wanted_of_local(); wanted != row.local_watched) {
+        event.events = row.local_watched = wanted;
+        event.data.u64 = id * 2 + 1;
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, row.stream->local(), &event);
+    }
+}
+
+void Pump::drop_late() {
+    const auto now = Clock::now();
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+        const auto row = rows_.find(deadlines_.begin()->second);
+        row->second.stream->time_out();
+        drop(row);
+    }
+}
+
+void Pump::drop(std::map<Id, Row>::iterator row) {
+    deadlines_.erase({row->second.deadline, row->first});
+    rows_.erase(row);
+    count_.fetch_sub(1);
+}
+
+int Pump::patience_ms() const {
+    if (deadlines_.empty()) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadlines_.begin()->first - Clock::now()).count();
+    return static_cast<int>(std::max<std::int64_t>(left, 0));
+}
+
+}  // namespace understudy::streams

@@ -1,0 +1,94 @@
+// Puts TLS around connected TCP sockets and hands out plain local sockets in their place, so that whoever uses a
+// stream (splice, blocking frames, libvncclient, Asio) goes on working with an ordinary descriptor. One thread serves
+// all streams of a pump. There is no way around TLS: a connection that does not speak it ends.
+//
+// What the user of a local socket sees: back-pressure; the other side's half-close as end of file; its own half-close
+// carried over; the end of the connection, for whatever reason, at once as end of file. The handshake goes on behind
+// the socket: what is written meanwhile waits, and nothing leaves before the other side's key was found right.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "protocol/result.hpp"
+#include "streams/door_identity.hpp"
+#include "streams/owned_fd.hpp"
+#include "streams/secured_stream.hpp"
+
+namespace understudy::streams {
+
+/// The local end of a stream (non-blocking, close-on-exec) and, once it has ended, why.
+struct Secured {
+    OwnedFd socket;
+    std::shared_ptr<const Ending> ending;
+};
+
+class Pump {
+public:
+    static constexpr std::size_t kStreams = 1024;                           ///< at the same time
+    static constexpr std::chrono::milliseconds kHandshakePatience{5000};
+    static constexpr std::chrono::milliseconds kLeavePatience{5000};        ///< for the rest, once the user has closed
+
+    explicit Pump(std::chrono::milliseconds handshake_patience = kHandshakePatience);
+    /// Cuts all streams. Identities given to it must live as long.
+    ~Pump();
+    Pump(const Pump&) = delete;
+    Pump& operator=(const Pump&) = delete;
+
+    /// The door's side of a connection that was accepted. Errors: `limit` (too many streams), `unavailable`.
+    [[nodiscard]] Result<Secured> secure_as_server(OwnedFd tcp, const DoorIdentity& identity);
+
+    /// The other side of a socket that is connected, or is just connecting; goes on only with the door whose key this
+    /// is. Errors: `refused` (an empty key: the manager does not know this door's), `limit`, `unavailable`.
+    [[nodiscard]] Result<Secured> secure_as_client(OwnedFd tcp, const std::string& pinned_key);
+
+    [[nodiscard]] std::size_t streams() const { return count_.load(); }
+
+private:
+    using Clock = std::chrono::steady_clock;
+    using Id = std::uint64_t;
+    struct Row {
+        std::unique_ptr<SecuredStream> stream;
+        Clock::time_point deadline{};
+        SecuredStream::Next next = SecuredStream::Next::handshake;
+        std::uint32_t tcp_watched = 0;
+        std::uint32_t local_watched = 0;
+        bool local_left = false;
+    };
+
+    [[nodiscard]] Result<std::pair<OwnedFd, OwnedFd>> make_local() const;
+    [[nodiscard]] Result<> hand_in(std::unique_ptr<SecuredStream> stream);
+    void run();
+    void take_in();
+    void serve(Id id, std::uint32_t tcp_events, std::uint32_t local_events);
+    void watch(Id id, Row& row);
+    void drop_late();
+    void drop(std::map<Id, Row>::iterator row);
+    [[nodiscard]] int patience_ms() const;
+
+    const std::chrono::milliseconds handshake_patience_;
+    TlsContext client_context_;
+    OwnedFd epoll_;
+    OwnedFd wake_;
+    std::atomic<bool> stopping_{false};
+    std::atomic<std::size_t> count_{0};
+    std::mutex mutex_;  ///< guards handed_in_; held for moves only
+    std::vector<std::unique_ptr<SecuredStream>> handed_in_;
+
+    // The pump's thread alone.
+    std::map<Id, Row> rows_;
+    std::set<std::pair<Clock::time_point, Id>> deadlines_;
+    Id next_ = 1;
+
+    std::thread thread_;  ///< last: starts when everything else is there
+};
+
+}  // namespace understudy::streams
