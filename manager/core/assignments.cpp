@@ -220,6 +220,7 @@ void resend(State& state, NodeId id, NodeLive& live) {
 
 template <class Assign, class Status>
 void confirm(Sent<Assign>& sent, const Status& status) {
+    if (sent.tickets_void) return;  // what it confirms is about to be said anew
     if (Version{status.epoch, status.revision} == Version{sent.message.epoch, sent.message.revision}) {
         sent.confirmed = true;
     }
@@ -229,6 +230,7 @@ void confirm(Sent<Assign>& sent, const Status& status) {
 /// which everything is. What was sent meanwhile has fresh ones already.
 template <class Assign>
 void renew_tickets(State& state, NodeId node, NodeLive& live, Sent<Assign>& sent, std::uint64_t void_ticket) {
+    if (UNDERSTUDY_PLANTED("void_ticket_ignored")) return;
     if (void_ticket == 0 || void_ticket < sent.first_serial || sent.tickets_void || sent.message.duty == Duty::released) return;
     UNDERSTUDY_MARK("assignments.ticket_renewed");
     sent.tickets_void = true;

@@ -6,6 +6,7 @@
 #include "client/link/attachment.hpp"
 #include "client/link/configuration.hpp"
 #include "program.hpp"
+#include "protocol/door_line.hpp"
 
 using namespace understudy;
 using namespace understudy::client;

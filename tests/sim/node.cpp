@@ -110,6 +110,7 @@ void SimNode::start_agent() {
     identity.slots = 4;
     identity.can_checkpoint = true;
     identity.door_key = door_.key = "key-" + std::to_string(incarnation_);
+    spent_.clear();
     agent_ = std::make_unique<node::AgentCore>(identity);
     paused_ = false;
     world_.kernel.trace("agent starts", id_.value, incarnation_ & 0xffff);
@@ -428,9 +429,16 @@ void SimNode::poll(TerminalId terminal) {
         WindowStatus status;
         status.session = source.session;
         status.session_epoch = source.session_epoch;
-        const SimNode* target = source.endpoint.port == 0 ? nullptr : world_.site.find(source.ticket.claims.door);
+        SimNode* target = source.endpoint.port == 0 ? nullptr : world_.site.find(source.ticket.claims.door);
         status.connected = agent_ && !paused_ && target != nullptr && target->door() == source.endpoint &&
                            world_.network.connected(place_, target->place()) && target->admits(source.ticket.claims);
+        // A window's process ends now and then, and what it had in hand with it.
+        if (status.connected && world_.conditions.people_work && rng_.permille(3)) screen.passes.erase(source.session);
+        if (status.connected && !target->lets_in(source.ticket.claims, screen.passes[source.session])) {
+            UNDERSTUDY_MARK("door.ticket_used");
+            status.connected = false;
+            status.void_ticket = source.ticket.claims.serial;
+        }
         status.picture = status.connected;
         shown[source.session] = status;
     }
@@ -460,6 +468,14 @@ void SimNode::report(const Screen& screen, Phase phase) {
 
 bool SimNode::admits(const TicketClaims& claims) const {
     return agent_ && !paused_ && agent_->admits(claims, local()).has_value();
+}
+
+bool SimNode::lets_in(const TicketClaims& claims, Pass& pass) {
+    const Pass given{incarnation_, claims.epoch, claims.serving_epoch};
+    if (pass == given) return true;
+    if (!spent_.insert(claims.serial).second) return false;
+    pass = given;
+    return true;
 }
 
 bool SimNode::runs(const Process& process) const {

@@ -49,6 +49,15 @@ class SimNode {
     void link_up();
     /// Would its door open for these claims, now, if the way were free?
     [[nodiscard]] bool admits(const TicketClaims& claims) const;
+    /// What a bearer was given at a door: void when that agent's process is gone or an epoch has risen.
+    struct Pass {
+        std::uint64_t incarnation = 0;
+        Epoch epoch = 0;
+        Epoch serving_epoch = 0;
+        bool operator==(const Pass&) const = default;
+    };
+    /// As a door does: a ticket lets in once, and what it gives lets in again. False: this ticket was used.
+    [[nodiscard]] bool lets_in(const TicketClaims& claims, Pass& pass);
     void checkpoint_arrived(SessionId session, const CheckpointInfo& info, Epoch epoch);
     void end_session(SessionId session, Ending ending);
     void jump_wall(std::int64_t ms) { clock_.wall_offset_ms += ms; }
@@ -100,6 +109,7 @@ class SimNode {
         std::uint64_t generation = 0;
         bool polling = false;
         std::map<SessionId, WindowStatus> shown;
+        std::map<SessionId, Pass> passes;  ///< kept by the windows' processes
     };
 
     void start_agent();
@@ -142,6 +152,7 @@ class SimNode {
     std::unique_ptr<node::AgentCore> agent_;
     std::uint64_t sequence_ = 0;
     std::uint64_t incarnation_ = 0;
+    std::set<std::uint64_t> spent_;  ///< serials of tickets, remembered by the agent's process
     std::uint64_t timer_ = 0;
     TimePoint timer_at_ = kNever;  ///< real
     TimePoint wake_ = kNever;      ///< local, as the core wants it
