@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::string_view kGreeting = "UNDERSTUDY/1 ";
 
+bool is_printable(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
 std::string_view word_for(Purpose purpose) {
     switch (purpose) {
         case Purpose::window: return "window";
@@ -38,8 +42,7 @@ Result<FirstLine> parse_first_line(std::string_view line) {
         said.is_renewal = true;
         said.pass.remove_prefix(1);
     }
-    const bool printable = std::all_of(said.pass.begin(), said.pass.end(), [](char c) { return c > ' ' && c <= '~'; });
-    if (said.pass.empty() || !printable) return failure(ErrorCode::refused, "not a ticket");
+    if (said.pass.empty() || !is_printable(said.pass)) return failure(ErrorCode::refused, "not a ticket");
     return said;
 }
 
@@ -73,7 +76,7 @@ std::size_t DoorAnswer::take(std::string_view bytes) {
 
 void DoorAnswer::judge() {
     const std::string_view line = line_;
-    if (line.starts_with("OK ") && line.size() == 3 + kRenewalBytes) {
+    if (line.starts_with("OK ") && line.size() == 3 + kRenewalBytes && is_printable(line.substr(3))) {
         state_ = State::admitted;
         renewal_ = line.substr(3);
         return;
