@@ -54,7 +54,9 @@ SecuredStream::Next SecuredStream::advance(std::uint32_t tcp_events, std::uint32
     }
     if (!pump()) return end("the other side is gone");  // unless there was something better to say
     if ((tcp_events & kGone) != 0) return end(socket_problem(tcp_.get()));
-    if (in_.passed_on && (out_.passed_on || cut_off_)) return end("the other side ended the stream");
+    // Behind its goodbye a pump keeps its connection for the other way; who ends that as well is gone.
+    const bool left = (tcp_events & EPOLLRDHUP) != 0;
+    if (in_.passed_on && (out_.passed_on || cut_off_ || left)) return end("the other side ended the stream");
     if (out_.passed_on && local_gone_) return end("ended on this side");
     return local_gone_ || cut_off_ ? Next::closing : Next::open;
 }

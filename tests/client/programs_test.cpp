@@ -493,6 +493,47 @@ TEST_CASE("gateway: a door that breaks is reported, and the manager is asked aga
     CHECK(again->second.accepted == 3);
 }
 
+TEST_CASE("gateway: a page that comes back shows what the door gave, and the ticket when that is void") {
+    Scene scene;
+    FakeDoor door(FakeDoor::Behind::echo);
+    scene.doors = {&door};
+    scene.redirect = redirect_to(3, door);
+    Gateway gateway(scene);
+    const auto come_and_lose = [&] {
+        WebClient stream = gateway.open("/api/v1/terminals/demo/stream");
+        CHECK(gateway.message(stream) == "welcome");
+        door.cut();
+        CHECK(scene.until([&] {
+            static_cast<void>(stream.message());
+            return stream.closed_with == 4001;
+        }));
+    };
+    come_and_lose();
+    come_and_lose();
+    REQUIRE(door.greetings.size() == 2);
+    CHECK_THAT(door.greetings[1], Catch::StartsWith("UNDERSTUDY/1 desktop =r") && Catch::EndsWith("r1"));
+    door.forget_renewals();
+    come_and_lose();
+    REQUIRE(door.greetings.size() == 4);
+    CHECK_THAT(door.greetings[2], Catch::EndsWith("r2"));
+    CHECK(door.greetings[3] == "UNDERSTUDY/1 desktop ticket-3");
+}
+
+TEST_CASE("gateway: a door with another key than the manager says gets no ticket to see") {
+    Scene scene;
+    FakeDoor door(FakeDoor::Behind::echo);
+    scene.doors = {&door};
+    scene.redirect = redirect_to(3, door);
+    scene.redirect->endpoint.key = streams::DoorIdentity::make()->key();
+    Gateway gateway(scene);
+    WebClient stream = gateway.open("/api/v1/terminals/demo/stream");
+    CHECK(scene.until([&] {
+        static_cast<void>(stream.message());
+        return stream.closed_with == 4001;
+    }));
+    CHECK(door.greetings.empty());
+}
+
 TEST_CASE("gateway: a ticket that is not admitted is told as such") {
     Scene scene;
     FakeDoor door(FakeDoor::Behind::echo);
