@@ -120,7 +120,9 @@ private:
                 if (problem.empty()) co_return StreamEnd::door_lost;
             } else if (answer.state() == DoorAnswer::State::refused) {
                 close_door();
-                if (answer.is_void() && doors_.bearer_for(target).voided()) continue;
+                // Another page of this terminal may have come with the same renewal, and have been first.
+                Bearer& kept = doors_.bearer_for(target);
+                if (answer.is_void() && (kept.renewal() != bearer.renewal() || kept.voided())) continue;
                 problem = answer.reason();
                 co_return StreamEnd::refused;
             }
