@@ -370,7 +370,9 @@ void adopt_instance(State& state, HostId host, const ListedInstance& instance) {
         if (!moved && !stale) return;
         change_node(state, instance.id, [&](NodeRecord& record) {
             record.host = host;
-            record.door = instance.door;  // scrubbed since the copy was made: it has another
+            // Scrubbed since the copy was made: it has another address. Its key is the agent's to say, and may be known already.
+            record.door.host = instance.door.host;
+            record.door.port = instance.door.port;
         });
         queue_users(state, instance.id);
         return;

@@ -204,6 +204,11 @@ void Door::connect_target(GuestId id, const std::string& path) {
 void Door::answer(GuestId id) {
     Guest& guest = guests_.at(id);
     guest.stage = Stage::answered;
+    if (guest.timer != 0) loop_.cancel(guest.timer);
+    guest.timer = loop_.after(kLinePatience, [this, id] {
+        guests_.at(id).timer = 0;
+        refuse(id, "GO did not come in time");
+    });
     say(guest.socket.get(), "OK " + guest.renewal + "\n");
 }
 

@@ -234,9 +234,9 @@ void AgentCore::on_message(const Message& message, TimePoint now) {
                     return;
                 }
                 if constexpr (std::is_same_v<Said, HeartbeatAck>) {
-                    note_clock(said.wall_ms, now);
                     const auto sent = unacknowledged_.find(said.sequence);
                     if (sent == unacknowledged_.end()) return;
+                    note_clock(said.wall_ms, now);  // not from one that comes late or again: tickets would live longer
                     const TimePoint counted_from = UNDERSTUDY_PLANTED("lease_from_receipt") ? now : sent->second;
                     lease_until_ = std::max(lease_until_, counted_from + lease_);
                     unacknowledged_.erase(unacknowledged_.begin(), std::next(sent));
