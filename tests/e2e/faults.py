@@ -6,8 +6,6 @@ off; records are lost and put back. One line per claim; a status of 0 only when 
 
 import os
 import signal
-import socket
-import ssl
 import sqlite3
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 import scenarios
 from bad_input import fill, named_full, small_disk
 from desk import Desk, closed_incident
+from doors import knock
 from faults_network import own_network, HEART as NETWORK_HEART, LONG as NETWORK_LONG
 from harness import DEMO_APPLICATIONS, PROGRAMS, Cluster, now_s, program, run, say, until
 from load import no_false_failover_under_load
@@ -237,7 +236,8 @@ def a_machine_woken_behind_its_lease_never_serves_again(cluster, desk):
     time.sleep(CLOCK_WRAPS_S)
     os.kill(pid, signal.SIGCONT)
     time.sleep(1.0)
-    said = knock(door)
+    host, port = door.rsplit(":", 1)
+    said = knock((host, int(port)))
     say(f"  the woken machine's door, without a manager: {said!r}")
     claim(said.startswith("NO this node has no lease"), f"the door should be closed: {said!r}")
     values = [v for at, v in desk.sampler.samples if at > now_s() - 0.8]
@@ -249,17 +249,6 @@ def a_machine_woken_behind_its_lease_never_serves_again(cluster, desk):
     desk.sampler.moving(30)
     claim(cluster.newest_incident() == before, "nobody was replaced: it thaws where it was")
     cluster.settle()
-
-
-def knock(door):
-    """What a door says to a line that is no ticket."""
-    host, port = door.rsplit(":", 1)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its key is known to the manager, not to us
-    with socket.create_connection((host, int(port)), 5) as plain, context.wrap_socket(plain) as stream:
-        stream.settimeout(5)
-        stream.sendall(b"UNDERSTUDY/1 window none\n")
-        return stream.recv(200).decode(errors="replace")
 
 
 # ---------------------------------------------------------------------- wall clock

@@ -52,8 +52,14 @@ class Recorder : public manager::RecordStore {
 
 class Sealer : public manager::SealerPort {
   public:
-    std::string seal(const TicketClaims& claims) override { return seal_ticket(claims, keys_.secret).value(); }
+    std::string seal(TicketClaims& claims) override {
+        claims.expires_wall_ms = wall_ms() + to_ms(manager::kTicketLife);
+        return seal_ticket(claims, keys_.secret).value();
+    }
     const std::string& public_key() const override { return keys_.public_key; }
+    std::int64_t wall_ms() const override {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    }
 
   private:
     TicketKeys keys_ = make_ticket_keys();
