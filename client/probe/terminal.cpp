@@ -45,8 +45,7 @@ void ProbeTerminal::report(const std::string& what, Epoch epoch) {
 void ProbeTerminal::add_polled(std::vector<pollfd>& items) const {
     items.push_back({inbox_.file_descriptor(), POLLIN, 0});
     if (stream_ && stream_->file_descriptor() >= 0) {
-        const bool connecting = stream_->state() == Stream::State::connecting;
-        const int wanted = (connecting ? 0 : POLLIN) | (stream_->wants_to_write() ? POLLOUT : 0);
+        const int wanted = POLLIN | (stream_->wants_to_write() ? POLLOUT : 0);
         items.push_back({stream_->file_descriptor(), static_cast<short>(wanted), 0});
     }
 }

@@ -13,7 +13,7 @@ TimePoint at(Duration since) { return TimePoint{} + since; }
 
 /// An agent with the other side of its conversation in the test's hands.
 struct Bench {
-    AgentCore core{Identity{NodeId{7}, 99, "test", "host", 4, 5900, 512, true, ""}};
+    AgentCore core{Identity{NodeId{7}, 99, "test", "host", 4, 5900, "door", 512, true, ""}};
     std::vector<Action> actions;
     TimePoint now = at(1s);
     TimePoint wake = kNever;
@@ -125,6 +125,19 @@ TEST_CASE("agent core: a second Welcome does not replace a living registration")
     bench.say(bench.welcome(5, 1));
     bench.say(bench.welcome(6, 2));
     CHECK(bench.core.registration() == 5);
+}
+
+TEST_CASE("agent core: the manager's clock is taken from an acknowledgement once, not when it comes late again") {
+    Bench bench;
+    bench.enter();  // heartbeats at 1 s, 2 s, …
+    CHECK(bench.core.manager_wall_ms(bench.now) == 0);
+    const HeartbeatAck early{bench.core.registration(), 1, 500'000};
+    bench.say(early);
+    CHECK(bench.core.manager_wall_ms(bench.now + 2s) == 502'000);
+    bench.wake_until(at(4s));
+    bench.say(HeartbeatAck{bench.core.registration(), 3, 503'000});
+    bench.say(early);
+    CHECK(bench.core.manager_wall_ms(bench.now) == 503'000);
 }
 
 TEST_CASE("agent core: the lease counts from when the acknowledged heartbeat was sent") {
