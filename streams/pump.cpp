@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <system_error>
 
 #include <openssl/ssl.h>
 
@@ -33,14 +34,30 @@ Pump::Pump(std::chrono::milliseconds handshake_patience)
       client_context_(make_client_context()),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    problem_ = set_up();
+}
+
+/// What is wrong with it; empty: its thread runs.
+std::string Pump::set_up() {
+    if (!client_context_) return "no TLS context: " + tls_problem();
+    if (epoll_.get() < 0 || wake_.get() < 0 || !add(wake_.get(), EPOLLIN, 0)) return std::string("streams cannot be watched: ") + std::strerror(errno);
+    try {
+        thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+        return std::string("no thread for streams: ") + error.what();
+    }
+    return {};
+}
+
+bool Pump::add(int fd, std::uint32_t wanted, std::uint64_t tag) {
     epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = 0;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
-    thread_ = std::thread([this] { run(); });
+    event.events = wanted;
+    event.data.u64 = tag;
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 Pump::~Pump() {
+    if (!thread_.joinable()) return;
     stopping_.store(true);
     const std::uint64_t one = 1;
     (void)!::write(wake_.get(), &one, sizeof one);
@@ -55,6 +72,7 @@ Result<std::pair<OwnedFd, OwnedFd>> Pump::make_local() const {
 }
 
 Result<> Pump::hand_in(std::unique_ptr<SecuredStream> stream) {
+    if (!problem_.empty()) return failure(ErrorCode::unavailable, problem_ + "; start this program again when there is room");
     if (count_.fetch_add(1) >= kStreams) {
         count_.fetch_sub(1);
         return failure(ErrorCode::limit, "this program serves too many streams");
@@ -98,11 +116,13 @@ void Pump::run() {
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
     std::array<epoll_event, kEventsPerTurn> events{};
     while (!stopping_.load()) {
+        int handshakes_left = kHandshakesPerTurn;
         const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), patience_ms());
         for (int at = 0; at < count; ++at) {
             const auto& event = events[static_cast<std::size_t>(at)];
             const Id id = event.data.u64 / 2;
             if (id == 0) take_in();
+            else if (event.data.u64 % 2 == 0 && shakes_hands(id) && handshakes_left-- <= 0) continue;  // level-triggered: it comes again, behind the others
             else if (event.data.u64 % 2 == 0) serve(id, event.events, 0);
             else serve(id, 0, event.events);
         }
@@ -124,14 +144,17 @@ void Pump::take_in() {
         row.stream = std::move(stream);
         row.deadline = Clock::now() + handshake_patience_;
         deadlines_.emplace(row.deadline, id);
-        epoll_event event{};
-        event.events = row.tcp_watched = row.stream->wanted_of_tcp();
-        event.data.u64 = id * 2;
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, row.stream->tcp(), &event);
-        event.events = row.local_watched = row.stream->wanted_of_local();
-        event.data.u64 = id * 2 + 1;
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, row.stream->local(), &event);
+        row.tcp_watched = row.stream->wanted_of_tcp();
+        row.local_watched = row.stream->wanted_of_local();
+        if (add(row.stream->tcp(), row.tcp_watched, id * 2) && add(row.stream->local(), row.local_watched, id * 2 + 1)) continue;
+        row.stream->give_up(std::string("the stream cannot be watched: ") + std::strerror(errno));
+        drop(rows_.find(id));
     }
+}
+
+bool Pump::shakes_hands(Id id) const {
+    const auto row = rows_.find(id);
+    return row != rows_.end() && row->second.next == SecuredStream::Next::handshake;
 }
 
 void Pump::serve(Id id, std::uint32_t tcp_events, std::uint32_t local_events) {

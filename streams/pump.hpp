@@ -5,6 +5,9 @@
 // What the user of a local socket sees: back-pressure; the other side's half-close as end of file; its own half-close
 // carried over; the end of the connection, for whatever reason, at once as end of file. The handshake goes on behind
 // the socket: what is written meanwhile waits, and nothing leaves before the other side's key was found right.
+//
+// A handshake costs more than the bytes of a stream, and anybody can begin one. Few are carried on in each turn, so that
+// streams that stand go on beside a flood of them; the others wait for the next turn.
 #pragma once
 
 #include <atomic>
@@ -35,8 +38,10 @@ class Pump {
 public:
     static constexpr std::size_t kStreams = 1024;                           ///< at the same time
     static constexpr std::chrono::milliseconds kHandshakePatience{5000};
+    static constexpr int kHandshakesPerTurn = 4;                            ///< steps of handshakes between two looks at streams
     static constexpr std::chrono::milliseconds kLeavePatience{5000};        ///< for the rest, once the user has closed
 
+    /// Never fails: a pump that could not be set up says why to everybody who hands it a stream.
     explicit Pump(std::chrono::milliseconds handshake_patience = kHandshakePatience);
     /// Cuts all streams. Identities given to it must live as long.
     ~Pump();
@@ -66,8 +71,11 @@ private:
 
     [[nodiscard]] Result<std::pair<OwnedFd, OwnedFd>> make_local() const;
     [[nodiscard]] Result<> hand_in(std::unique_ptr<SecuredStream> stream);
+    [[nodiscard]] std::string set_up();
     void run();
     void take_in();
+    [[nodiscard]] bool add(int fd, std::uint32_t wanted, std::uint64_t tag);
+    [[nodiscard]] bool shakes_hands(Id id) const;
     void serve(Id id, std::uint32_t tcp_events, std::uint32_t local_events);
     void watch(Id id, Row& row);
     void drop_late();
@@ -82,6 +90,8 @@ private:
     std::atomic<std::size_t> count_{0};
     std::mutex mutex_;  ///< guards handed_in_; held for moves only
     std::vector<std::unique_ptr<SecuredStream>> handed_in_;
+
+    std::string problem_;  ///< why it cannot serve; never changes once the thread runs
 
     // The pump's thread alone.
     std::map<Id, Row> rows_;

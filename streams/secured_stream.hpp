@@ -43,6 +43,8 @@ public:
     [[nodiscard]] Next advance(std::uint32_t tcp_events, std::uint32_t local_events);
     /// Its time is over: what it waited for did not come.
     void time_out();
+    /// It cannot be served, for this reason.
+    void give_up(std::string why) { ending_->set(std::move(why)); }
 
     [[nodiscard]] int tcp() const { return tcp_.get(); }
     [[nodiscard]] int local() const { return local_.get(); }

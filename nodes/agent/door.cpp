@@ -2,6 +2,7 @@
 #include "nodes/agent/door.hpp"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -17,6 +18,17 @@ namespace understudy::node {
 namespace {
 
 constexpr Duration kConnectPause = std::chrono::milliseconds(20);
+
+/// Its bytes, to compare; of IPv6 the half that names a network, since one machine has all of the other half.
+std::string address_of(const sockaddr_storage& from) {
+    if (from.ss_family == AF_INET) {
+        const auto& address = reinterpret_cast<const sockaddr_in&>(from).sin_addr;
+        return {reinterpret_cast<const char*>(&address), sizeof address};
+    }
+    const auto& address = reinterpret_cast<const sockaddr_in6&>(from).sin6_addr;
+    const std::size_t length = IN6_IS_ADDR_V4MAPPED(&address) ? sizeof address : sizeof address / 2;
+    return {reinterpret_cast<const char*>(&address), length};
+}
 
 void say(int socket, const std::string& line) {
     // A few bytes into an empty buffer: they fit, or the other side is gone.
@@ -35,16 +47,41 @@ Door::~Door() {
     cut_all();
 }
 
-void Door::make_room() {
+void Door::make_room(const std::string& address) {
+    std::optional<GuestId> oldest;  // from there
+    std::size_t from_there = 0;
+    for (const GuestId id : waiting_room_) {
+        if (guests_.at(id).address != address) continue;
+        if (!oldest) oldest = id;
+        ++from_there;
+    }
+    if (from_there >= kWaitingPerAddress) drop(*oldest);
     while (waiting_room_.size() >= kWaitingRoom) drop(*waiting_room_.begin());
+}
+
+/// The oldest leaves of those who came with it: first one who is not in yet, whose answer was probably lost.
+void Door::make_room_for_ticket(std::uint64_t serial) {
+    std::optional<GuestId> oldest;
+    std::optional<GuestId> oldest_outside;
+    std::size_t count = 0;
+    for (const auto& [id, guest] : guests_) {
+        if (guest.stage == Stage::line || guest.pass.claims.serial != serial) continue;
+        ++count;
+        if (!oldest) oldest = id;
+        if (!oldest_outside && guest.stage != Stage::spliced && guest.stage != Stage::handed_over) oldest_outside = id;
+    }
+    if (count >= kPerTicket) drop(oldest_outside ? *oldest_outside : *oldest);
 }
 
 void Door::let_in() {
     for (;;) {
-        Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        sockaddr_storage from{};
+        socklen_t length = sizeof from;
+        Descriptor socket(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&from), &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!socket) return;
         tune_stream(socket.get());
-        make_room();
+        std::string address = address_of(from);
+        make_room(address);
         auto secured = pump_.secure_as_server(streams::OwnedFd(socket.release()), identity_);
         if (!secured) {
             targets_.log("warning", "the door could not take a connection: " + secured.error().message);
@@ -54,6 +91,7 @@ void Door::let_in() {
         Guest& guest = guests_[id];
         guest.socket.reset(secured->socket.release());
         guest.ending = secured->ending;
+        guest.address = std::move(address);
         waiting_room_.insert(id);
         guest.watch = loop_.watch(guest.socket.get(), EPOLLIN, [this, id](std::uint32_t) { hear(id); });
         guest.timer = loop_.after(kLinePatience, [this, id] {
@@ -137,6 +175,7 @@ void Door::serve(GuestId id, const std::string& line) {
         refuse(id, pass.error().message, pass.error().code);
         return;
     }
+    make_room_for_ticket(pass->claims.serial);
     if (guests_.size() - waiting_room_.size() >= kConnections) {
         refuse(id, "this node serves too many streams");
         return;

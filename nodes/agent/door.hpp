@@ -4,7 +4,8 @@
 //
 // Who has shown no ticket yet can be anybody. Such guests have a room of their own, and when it is full the one that
 // has waited longest leaves: a flood of half-open connections neither takes the places of streams nor keeps honest
-// guests out, who need the room for a few milliseconds only.
+// guests out, who need the room for a few milliseconds only. One address has a part of that room, and one ticket with what
+// followed from it a few of the places for streams: neither can take them all.
 #pragma once
 
 #include <functional>
@@ -46,6 +47,8 @@ class Door {
   public:
     static constexpr std::size_t kConnections = 256;      ///< let in at the same time, of all kinds
     static constexpr std::size_t kWaitingRoom = 256;      ///< have shown no ticket yet
+    static constexpr std::size_t kWaitingPerAddress = 64; ///< of them, from one address
+    static constexpr std::size_t kPerTicket = 8;          ///< let in, or about to be, with one ticket or its renewals
     static constexpr Duration kLinePatience = std::chrono::seconds(5);
     static constexpr Duration kTargetPatience = std::chrono::seconds(20);
 
@@ -70,6 +73,7 @@ class Door {
     struct Guest {
         Descriptor socket;                   ///< the plain side of its TLS
         std::shared_ptr<const streams::Ending> ending;
+        std::string address;                 ///< where it comes from
         std::string heard;                   ///< what it has said and nobody has used yet
         Stage stage = Stage::line;
         Loop::Id watch = 0;
@@ -84,7 +88,8 @@ class Door {
     using GuestId = std::uint64_t;
 
     void let_in();
-    void make_room();
+    void make_room(const std::string& address);
+    void make_room_for_ticket(std::uint64_t serial);
     void hear(GuestId id);
     void hear_line(GuestId id);
     void hear_go(GuestId id);

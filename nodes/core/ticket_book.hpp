@@ -2,14 +2,14 @@
 //
 // A ticket is spent when its bearer has got the door's answer and said so: an answer that was lost costs nothing. What
 // it gets with that answer is a renewal, bound to the same claims, which lets in once more, also while the manager is
-// away. Everything is bounded: of tickets, the oldest is forgotten together with all that expire before it; of
-// renewals, the oldest is, and its bearer needs a ticket again.
+// away. Everything is bounded: with a ticket that is forgotten, all that were made before it are refused (their serials
+// are lower, whatever happens to the manager's clock: one that jumps back makes no used ticket good again, and fresh ones
+// are taken at once); of renewals, the oldest is forgotten, and its bearer needs a ticket again.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 
 #include "protocol/messages.hpp"
@@ -51,8 +51,10 @@ class TicketBook {
         std::uint64_t age = 0;
     };
 
-    std::set<std::pair<std::int64_t, std::uint64_t>> spent_;  ///< (expires, serial)
-    std::int64_t forgotten_until_ms_ = 0;                     ///< tickets that expire until then may have been forgotten
+    void forget_oldest();
+
+    std::map<std::uint64_t, std::int64_t> spent_;  ///< serial, which rises for ever, to the end of its life
+    std::uint64_t forgotten_until_ = 0;            ///< tickets up to this serial may have been used
     std::map<std::string, Renewal> renewals_;
     std::map<std::uint64_t, std::string> by_age_;
     std::uint64_t ages_ = 0;

@@ -239,6 +239,38 @@ TEST_CASE("door: an answer that was lost costs no ticket, and two who come with 
     CHECK(house.door->connections() == 1);
 }
 
+TEST_CASE("door: who has its answer and does not say GO is sent away after five seconds, and the ticket is not used") {
+    House house;
+    const auto first_line = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n";
+    const auto silent = house.knock(first_line);
+    CHECK_THAT(house.line(silent), Catch::StartsWith("OK "));
+    const auto began = house.loop.now();
+    CHECK_FALSE(run_until(house.loop, [&] { return house.door->connections() == 0; }, 4500));
+    REQUIRE(run_until(house.loop, [&] { return house.door->connections() == 0; }, 5000));
+    CHECK(house.loop.now() - began >= std::chrono::milliseconds(4500));
+    CHECK(house.line(silent) == "NO GO did not come in time\n");
+    CHECK(house.is_closed(silent));
+    CHECK(house.door->book().spent() == 0);
+    house.enter(house.knock(first_line));
+}
+
+TEST_CASE("door: one ticket has a few places and no more, and keeps nobody else out") {
+    House house;
+    const auto other = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window, 6) + "\n");
+    house.enter(other);
+    const auto screen = house.take_screen_connection();
+    const auto first_line = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n";
+    std::vector<Descriptor> many;
+    for (std::size_t at = 0; at < 3 * Door::kPerTicket; ++at) {
+        many.push_back(house.knock(first_line));
+        CHECK_THAT(house.line(many.back()), Catch::StartsWith("OK "));
+        CHECK(house.door->connections() <= Door::kPerTicket + 1);
+    }
+    CHECK(house.is_closed(many.front()));
+    REQUIRE(::send(screen.get(), "picture", 7, 0) == 7);
+    CHECK(house.read(other, 7) == "picture");
+}
+
 TEST_CASE("door: a flood of guests without a ticket is bounded and keeps nobody else out") {
     House house;
     const auto window = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n");
@@ -248,7 +280,7 @@ TEST_CASE("door: a flood of guests without a ticket is bounded and keeps nobody 
     for (int at = 0; at < 600; ++at) {
         flood.push_back(begin_connect({"127.0.0.1", house.port}).value());
         house.loop.dispatch();
-        if (at % 50 == 0) CHECK(house.door->connections() <= Door::kWaitingRoom + 1);
+        if (at % 50 == 0) CHECK(house.door->connections() <= Door::kWaitingPerAddress + 1);
     }
     house.enter(house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window, 6) + "\n"));
     REQUIRE(::send(screen.get(), "picture", 7, 0) == 7);

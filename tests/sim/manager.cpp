@@ -329,6 +329,11 @@ void SimManager::note(const Note& action) {
     if (world_.notes.size() > 64) world_.notes.erase(world_.notes.begin());
 }
 
-std::string SimManager::seal(TicketClaims& claims) { return "sealed-" + std::to_string(claims.serial); }
+std::int64_t SimManager::wall_ms() const { return clock_.wall_ms(world_.kernel.now()); }
+
+std::string SimManager::seal(TicketClaims& claims) {
+    claims.expires_wall_ms = wall_ms() + to_ms(kTicketLife);
+    return "sealed-" + std::to_string(claims.serial);
+}
 
 }  // namespace understudy::sim

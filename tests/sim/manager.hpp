@@ -64,7 +64,7 @@ class SimManager : public manager::OutletPort, public manager::SealerPort {
     void fence(const manager::FenceHost& action) override;
     void note(const manager::Note& action) override;
     [[nodiscard]] std::string seal(TicketClaims& claims) override;
-    [[nodiscard]] std::int64_t wall_ms() const override { return 1; }
+    [[nodiscard]] std::int64_t wall_ms() const override;
     [[nodiscard]] const std::string& public_key() const override { return key_; }
 
   private:

@@ -110,7 +110,7 @@ void SimNode::start_agent() {
     identity.slots = 4;
     identity.can_checkpoint = true;
     identity.door_key = door_.key = "key-" + std::to_string(incarnation_);
-    spent_.clear();
+    book_ = {};
     agent_ = std::make_unique<node::AgentCore>(identity);
     paused_ = false;
     world_.kernel.trace("agent starts", id_.value, incarnation_ & 0xffff);
@@ -435,7 +435,6 @@ void SimNode::poll(TerminalId terminal) {
         // A window's process ends now and then, and what it had in hand with it.
         if (status.connected && world_.conditions.people_work && rng_.permille(3)) screen.passes.erase(source.session);
         if (status.connected && !target->lets_in(source.ticket.claims, screen.passes[source.session])) {
-            UNDERSTUDY_MARK("door.ticket_used");
             status.connected = false;
             status.void_ticket = source.ticket.claims.serial;
         }
@@ -473,7 +472,15 @@ bool SimNode::admits(const TicketClaims& claims) const {
 bool SimNode::lets_in(const TicketClaims& claims, Pass& pass) {
     const Pass given{incarnation_, claims.epoch, claims.serving_epoch};
     if (pass == given) return true;
-    if (!spent_.insert(claims.serial).second) return false;
+    const std::int64_t told = agent_->manager_wall_ms(local());
+    const std::int64_t wall_ms = told != 0 ? told : clock_.wall_ms(world_.kernel.now());
+    const auto looked = book_.look_at(claims, wall_ms);
+    if (!looked) {
+        if (wall_ms > claims.expires_wall_ms) UNDERSTUDY_MARK("door.ticket_expired");
+        else UNDERSTUDY_MARK("door.ticket_used");
+        return false;
+    }
+    if (!book_.spend(*looked, "renewal-" + std::to_string(claims.serial), wall_ms)) return false;
     pass = given;
     return true;
 }

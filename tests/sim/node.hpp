@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "nodes/core/agent_core.hpp"
+#include "nodes/core/ticket_book.hpp"
 #include "protocol/codec.hpp"
 #include "tests/sim/network.hpp"
 
@@ -56,7 +57,7 @@ class SimNode {
         Epoch serving_epoch = 0;
         bool operator==(const Pass&) const = default;
     };
-    /// As a door does: a ticket lets in once, and what it gives lets in again. False: this ticket was used.
+    /// As a door does: a ticket lets in once and until its end, and what it gives lets in again. False: not with this one.
     [[nodiscard]] bool lets_in(const TicketClaims& claims, Pass& pass);
     void checkpoint_arrived(SessionId session, const CheckpointInfo& info, Epoch epoch);
     void end_session(SessionId session, Ending ending);
@@ -152,7 +153,7 @@ class SimNode {
     std::unique_ptr<node::AgentCore> agent_;
     std::uint64_t sequence_ = 0;
     std::uint64_t incarnation_ = 0;
-    std::set<std::uint64_t> spent_;  ///< serials of tickets, remembered by the agent's process
+    node::TicketBook book_;  ///< remembered by the agent's process
     std::uint64_t timer_ = 0;
     TimePoint timer_at_ = kNever;  ///< real
     TimePoint wake_ = kNever;      ///< local, as the core wants it

@@ -5,14 +5,18 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <random>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -362,4 +366,60 @@ TEST_CASE("streams: a rest that the other side does not take is given up in boun
     for (int turn = 0; turn < 200 && street.clients.streams() > 0; ++turn) std::this_thread::sleep_for(50ms);
     CHECK(street.clients.streams() == 0);
     CHECK_THAT(street.client.ending->words(), Catch::Contains("does not take the rest"));
+}
+
+TEST_CASE("streams: a flood of handshakes that are begun and left does not stop a stream that stands") {
+    Street street;
+    street.connect();
+    write(street.client.socket.get(), "x");
+    REQUIRE(read(street.door.socket.get(), 1) == "x");
+    // A real first flight: every copy of it costs the door a key exchange and a signature.
+    auto [here, wire] = tcp_pair();
+    auto bait = street.clients.secure_as_client(std::move(here), street.identity.key()).value();
+    const auto flight = read(wire.get(), 4096, 300ms);
+    REQUIRE(flight.size() > 100);
+    std::vector<OwnedFd> raw;
+    std::vector<Secured> halves;
+    std::vector<double> delays_ms;
+    const auto look = [&] {
+        const auto began = Clock::now();
+        write(street.client.socket.get(), "ping");
+        REQUIRE(read(street.door.socket.get(), 4) == "ping");
+        delays_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - began).count());
+    };
+    for (int at = 0; at < 800; ++at) {
+        auto [from, to] = tcp_pair();
+        write(from.get(), flight);  // before the pump sees it: all of them are ready at once
+        auto half = street.doors.secure_as_server(std::move(to), street.identity);
+        REQUIRE(half);
+        halves.push_back(std::move(*half));
+        raw.push_back(std::move(from));
+        if (at % 20 == 19) look();
+    }
+    for (int round = 0; round < 20; ++round) look();
+    std::sort(delays_ms.begin(), delays_ms.end());
+    WARN("a few bytes beside 800 handshakes: p50 " << delays_ms[delays_ms.size() / 2] << " ms, worst " << delays_ms.back() << " ms");
+    CHECK(delays_ms.back() < 1000.0);  // bounded by a turn, not by the flood; this machine may be busy
+    // And nobody who meant it is forgotten behind them.
+    for (const auto& half : raw) REQUIRE(ready(half.get(), POLLIN, 10s));
+    halves.clear();
+    street.expect_to_work();
+}
+
+TEST_CASE("streams: a pump that cannot be set up says so to everybody who comes") {
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    auto [here, there] = tcp_pair();
+    const auto identity = DoorIdentity::make().value();
+    rlimit none = before;
+    none.rlim_cur = 0;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    auto pump = std::make_unique<Pump>();
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    const auto server = pump->secure_as_server(std::move(there), identity);
+    REQUIRE_FALSE(server);
+    CHECK(server.error().code == ErrorCode::unavailable);
+    CHECK_THAT(server.error().message, Catch::Contains("Too many open files"));
+    CHECK_FALSE(pump->secure_as_client(std::move(here), identity.key()));
+    CHECK(pump->streams() == 0);
 }

@@ -67,3 +67,17 @@ TEST_CASE("ticket book: renewals of what is over are forgotten") {
     CHECK_FALSE(book.look_at("old"));
     CHECK(book.look_at("new"));
 }
+
+TEST_CASE("ticket book: a clock that jumps back makes no used ticket good again, and fresh ones are taken at once") {
+    TicketBook book;
+    const std::int64_t before = 10'000'000;
+    REQUIRE(book.spend(*book.look_at(ticket(7, before + 60'000), before), "a", before));
+    const std::int64_t later = before + 200'000;  // the first one is expired now, and forgotten with the next
+    REQUIRE(book.spend(*book.look_at(ticket(8, later + 60'000), later), "b", later));
+    CHECK(book.spent() == 1);
+    const std::int64_t back = before - 600'000;
+    CHECK_FALSE(book.look_at(ticket(7, before + 60'000), back));
+    CHECK_FALSE(book.look_at(ticket(8, later + 60'000), back));
+    CHECK_FALSE(book.look_at(ticket(6, before + 60'000), back));
+    CHECK(book.look_at(ticket(9, back + 60'000), back));
+}
