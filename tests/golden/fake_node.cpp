@@ -234,13 +234,18 @@ void FakeNode::show_windows(TerminalId id) {
         std::vector<WindowStatus> windows;
         bool again = false;
         for (const WindowSource& window : desktop.assign.windows) {
-            WindowStatus status{window.session, window.session_epoch, false, false};
+            WindowStatus status{window.session, window.session_epoch, false, false, 0};
             if (window.endpoint.port != 0) {
                 FakeNode* there = around_.peer(id_, window.ticket.claims.door);
                 const bool open = there != nullptr && !there->paused_ &&
                                   there->core_.admits(window.ticket.claims, around_.now()).has_value();
                 status.connected = status.picture = open;
                 again = again || !open;
+                const auto spoilt = desktop.spoilt.find(window.session);
+                if (open && spoilt != desktop.spoilt.end() && spoilt->second == window.ticket.claims.serial) {
+                    status.connected = status.picture = false;
+                    status.void_ticket = spoilt->second;
+                }
             }
             windows.push_back(status);
         }
@@ -249,6 +254,14 @@ void FakeNode::show_windows(TerminalId id) {
         desktop.windows = std::move(windows);
         set_phase(id, desktop.phase, {});
     });
+}
+
+void FakeNode::spoil_ticket(TerminalId terminal, SessionId session) {
+    Desktop& desktop = desktops_.at(terminal);
+    for (const WindowSource& window : desktop.assign.windows) {
+        if (window.session == session) desktop.spoilt[session] = window.ticket.claims.serial;
+    }
+    show_windows(terminal);
 }
 
 void FakeNode::end_desktop(TerminalId id, const std::string& detail) {

@@ -47,6 +47,8 @@ class FakeNode {
     void receive(SessionId session, const CheckpointInfo& info);
     void end_session(SessionId session, Ending ending, const std::string& detail);
     void end_desktop(TerminalId terminal, const std::string& detail);
+    /// A door takes this window's present ticket no more: it is seen connected again with the next one.
+    void spoil_ticket(TerminalId terminal, SessionId session);
     void report_layout(TerminalId terminal, std::vector<WindowPlace> places);
     void fail_starts(std::string detail) { start_failure_ = std::move(detail); }
     void become_slow(Duration delay) { extra_ = delay; }
@@ -73,6 +75,7 @@ class FakeNode {
         std::uint64_t work = 0;
         std::uint64_t looks = 0;
         std::vector<WindowStatus> windows;
+        std::map<SessionId, std::uint64_t> spoilt;  ///< serials
     };
 
     void feed(node::Event event);

@@ -133,6 +133,7 @@ class ManagerStage final : public Surroundings {
     void do_enrol(const Statement&);
     void do_inject(const Statement&);
     void do_layout(const Statement&);
+    void do_spoil(const Statement&);
     void do_show(const Statement&);
     void do_detail(const Statement&);
     void do_hide(const Statement&);

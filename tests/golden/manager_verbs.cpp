@@ -350,6 +350,12 @@ void ManagerStage::do_layout(const Statement& statement) {
     fake(statement, core_->state().terminals.at(id).presentation).report_layout(id, std::move(places));
 }
 
+/// "spoil TERMINAL APPLICATION": the door takes the ticket of this window no more.
+void ManagerStage::do_spoil(const Statement& statement) {
+    const TerminalId id = terminal(statement, 1);
+    fake(statement, core_->state().terminals.at(id).presentation).spoil_ticket(id, session(statement, 2));
+}
+
 void ManagerStage::do_enrol(const Statement& statement) {
     const std::string& name = statement.word(1, "a name");
     const auto slots = static_cast<std::uint32_t>(statement.number("slots", 4));
@@ -647,7 +653,7 @@ const std::map<std::string, ManagerStage::Verb>& ManagerStage::verbs() {
         {"cut", &Stage::do_cut}, {"heal", &Stage::do_cut}, {"part", &Stage::do_part}, {"join", &Stage::do_part}, {"disconnect", &Stage::do_disconnect},
         {"pause", &Stage::do_pause}, {"resume", &Stage::do_pause}, {"kill", &Stage::do_kill}, {"host", &Stage::do_host},
         {"crash", &Stage::do_crash}, {"close", &Stage::do_close}, {"checkpoint", &Stage::do_checkpoint},
-        {"starts", &Stage::do_starts}, {"layout", &Stage::do_layout}, {"enrol", &Stage::do_enrol},
+        {"starts", &Stage::do_starts}, {"layout", &Stage::do_layout}, {"spoil", &Stage::do_spoil}, {"enrol", &Stage::do_enrol},
         {"operations", &Stage::do_operations}, {"fences", &Stage::do_fences}, {"hypervisor", &Stage::do_hypervisor}, {"boots", &Stage::do_boots},
         {"stranger", &Stage::do_stranger}, {"scrubs", &Stage::do_scrubs}, {"vanish", &Stage::do_vanish}, {"admin", &Stage::do_admin},
         {"inject", &Stage::do_inject}, {"show", &Stage::do_show}, {"what-if", &Stage::do_what_if}, {"detail", &Stage::do_detail},
