@@ -17,7 +17,11 @@ auto& sent_of(NodeLive& live) {
     else return live.sent_desktops;
 }
 
-std::uint64_t next_serial(State& state) { return state.manager.get().incarnation << 32 | state.next_serial++; }
+// Both begin anew with every manager, above all that earlier ones used: a node's word on what another manager told it
+// never passes for a confirmation, and no ticket has the serial of another.
+std::uint64_t of_this_manager(const State& state, std::uint64_t number) { return state.manager.get().incarnation << 32 | number; }
+std::uint64_t next_serial(State& state) { return of_this_manager(state, state.next_serial++); }
+std::uint64_t next_revision(State& state) { return of_this_manager(state, state.next_revision++); }
 
 void number_tickets(State& state, AssignSession& assign) {
     for (Peer& peer : assign.peers) peer.ticket.claims.serial = next_serial(state);
@@ -32,7 +36,7 @@ void dispatch(State& state, NodeId node, NodeLive& live, Sent<Assign>& sent) {
     sent.last_sent = state.now;
     live.resend_at = std::min(live.resend_at, state.now + state.settings.resend);
     sent.tickets_void = false;
-    sent.first_serial = state.manager.get().incarnation << 32 | state.next_serial;
+    sent.first_serial = of_this_manager(state, state.next_serial);
     Assign message = sent.message;
     number_tickets(state, message);
     act_durable(state, SendToNode{node, std::move(message)});
@@ -51,8 +55,7 @@ void tell(State& state, NodeId node, Assign assign, IncidentId incident) {
     assign.revision = sent.message.revision;
     assign.incident = sent.message.incident;
     if (sent.message.registration != 0 && sent.message == assign) return;
-    // Never one that an earlier manager used: a node's word on what that one told it would pass for a confirmation.
-    assign.revision = state.manager.get().incarnation << 32 | state.next_revision++;
+    assign.revision = next_revision(state);
     assign.incident = incident;
     sent.message = std::move(assign);
     sent.confirmed = false;
@@ -211,7 +214,7 @@ void resend(State& state, NodeId id, NodeLive& live) {
     for (auto& [subject, sent] : sent_of<Assign>(live)) {
         if (sent.confirmed) continue;
         if (sent.last_sent + state.settings.resend <= state.now) {
-            if (sent.tickets_void) sent.message.revision = state.next_revision++;  // else it would be taken for known
+            if (sent.tickets_void) sent.message.revision = next_revision(state);  // else it would be taken for known
             dispatch(state, id, live, sent);
         }
         live.resend_at = std::min(live.resend_at, sent.last_sent + state.settings.resend);
