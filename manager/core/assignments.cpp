@@ -21,7 +21,6 @@ auto& sent_of(NodeLive& live) {
 // never passes for a confirmation, and no ticket has the serial of another.
 std::uint64_t of_this_manager(const State& state, std::uint64_t number) { return state.manager.get().incarnation << 32 | number; }
 std::uint64_t next_serial(State& state) { return of_this_manager(state, state.next_serial++); }
-std::uint64_t next_revision(State& state) { return of_this_manager(state, state.next_revision++); }
 
 void number_tickets(State& state, AssignSession& assign) {
     for (Peer& peer : assign.peers) peer.ticket.claims.serial = next_serial(state);
@@ -31,12 +30,19 @@ void number_tickets(State& state, AssignDesktop& assign) {
     for (WindowSource& source : assign.windows) source.ticket.claims.serial = next_serial(state);
 }
 
+/// What is said from now on is new. A node that knows a revision keeps the tickets with which that one came first:
+/// whichever copy of it came, they are not below the first serial.
+template <class Assign>
+void begin_revision(State& state, Sent<Assign>& sent) {
+    sent.message.revision = of_this_manager(state, state.next_revision++);
+    sent.first_serial = of_this_manager(state, state.next_serial);
+}
+
 template <class Assign>
 void dispatch(State& state, NodeId node, NodeLive& live, Sent<Assign>& sent) {
     sent.last_sent = state.now;
     live.resend_at = std::min(live.resend_at, state.now + state.settings.resend);
     sent.tickets_void = false;
-    sent.first_serial = of_this_manager(state, state.next_serial);
     Assign message = sent.message;
     number_tickets(state, message);
     act_durable(state, SendToNode{node, std::move(message)});
@@ -55,9 +61,9 @@ void tell(State& state, NodeId node, Assign assign, IncidentId incident) {
     assign.revision = sent.message.revision;
     assign.incident = sent.message.incident;
     if (sent.message.registration != 0 && sent.message == assign) return;
-    assign.revision = next_revision(state);
     assign.incident = incident;
     sent.message = std::move(assign);
+    begin_revision(state, sent);
     sent.confirmed = false;
     dispatch(state, node, live, sent);
     arm_node(state, node);
@@ -214,7 +220,7 @@ void resend(State& state, NodeId id, NodeLive& live) {
     for (auto& [subject, sent] : sent_of<Assign>(live)) {
         if (sent.confirmed) continue;
         if (sent.last_sent + state.settings.resend <= state.now) {
-            if (sent.tickets_void) sent.message.revision = next_revision(state);  // else it would be taken for known
+            if (sent.tickets_void) begin_revision(state, sent);  // else it would be taken for known
             dispatch(state, id, live, sent);
         }
         live.resend_at = std::min(live.resend_at, sent.last_sent + state.settings.resend);

@@ -36,7 +36,7 @@ struct Sent {
     Assign message;
     bool confirmed = false;  ///< the node has answered with this version
     bool tickets_void = false;        ///< it is said again with fresh tickets, under a new revision
-    std::uint64_t first_serial = 0;   ///< of the tickets in it, as sent last
+    std::uint64_t first_serial = 0;   ///< of the tickets that came with this revision
     TimePoint last_sent;
 };
 
