@@ -96,14 +96,20 @@ Result<OwnedFd> connect_tcp(const Source& source, int stop_fd, Clock::time_point
     return fd;
 }
 
-Result<> write_line(int fd, std::string_view line, int stop_fd, Clock::time_point deadline) {
+/// Why comes from the other side of TLS; what the local socket says about its end depends on what was under way.
+tl::unexpected<Error> closed(const streams::Ending& ending) {
+    return failure(ErrorCode::unavailable, "the door closed without an answer: " + ending.words());
+}
+
+Result<> write_line(const streams::Secured& door, std::string_view line, int stop_fd, Clock::time_point deadline) {
+    const int fd = door.socket.get();
     while (!line.empty()) {
         const ssize_t written = send(fd, line.data(), line.size(), MSG_NOSIGNAL);
         if (written > 0) {
             line.remove_prefix(static_cast<std::size_t>(written));
             continue;
         }
-        if (errno != EAGAIN && errno != EINTR) return unavailable("writing to the door", errno);
+        if (errno != EAGAIN && errno != EINTR) return closed(*door.ending);
         auto ready = wait_for(fd, POLLOUT, stop_fd, deadline, "writing to the door");
         if (!ready) return ready;
     }
@@ -111,7 +117,8 @@ Result<> write_line(int fd, std::string_view line, int stop_fd, Clock::time_poin
 }
 
 /// Byte by byte, so that nothing behind the newline is taken away from RFB.
-Result<DoorAnswer> read_answer(int fd, const streams::Ending& ending, int stop_fd, Clock::time_point deadline) {
+Result<DoorAnswer> read_answer(const streams::Secured& door, int stop_fd, Clock::time_point deadline) {
+    const int fd = door.socket.get();
     DoorAnswer answer;
     while (answer.state() == DoorAnswer::State::incomplete) {
         char c = 0;
@@ -120,8 +127,7 @@ Result<DoorAnswer> read_answer(int fd, const streams::Ending& ending, int stop_f
             answer.take({&c, 1});
             continue;
         }
-        if (got == 0) return failure(ErrorCode::unavailable, "the door closed without an answer: " + ending.words());
-        if (errno != EAGAIN && errno != EINTR) return unavailable("reading from the door", errno);
+        if (got == 0 || (errno != EAGAIN && errno != EINTR)) return closed(*door.ending);
         auto ready = wait_for(fd, POLLIN, stop_fd, deadline, "waiting for the door's answer");
         if (!ready) return tl::unexpected(ready.error());
     }
@@ -145,13 +151,12 @@ tl::expected<Passed, NotPassed> pass_door(const Source& source, Bearer& bearer, 
     for (;;) {
         auto secured = connect_secured(source, pump, stop_fd, deadline);
         if (!secured) return failed(secured.error());
-        const int fd = secured->socket.get();
-        if (auto written = write_line(fd, bearer.first_line(source.purpose), stop_fd, deadline); !written) return failed(written.error());
-        const auto answer = read_answer(fd, *secured->ending, stop_fd, deadline);
+        if (auto written = write_line(*secured, bearer.first_line(source.purpose), stop_fd, deadline); !written) return failed(written.error());
+        const auto answer = read_answer(*secured, stop_fd, deadline);
         if (!answer) return failed(answer.error());
         if (answer->state() == DoorAnswer::State::admitted) {
             bearer.admitted(answer->renewal());
-            if (auto written = write_line(fd, kDoorGo, stop_fd, deadline); !written) return failed(written.error());
+            if (auto written = write_line(*secured, kDoorGo, stop_fd, deadline); !written) return failed(written.error());
             return Passed{std::move(secured->socket), std::move(secured->ending)};
         }
         if (answer->is_void() && bearer.voided()) continue;

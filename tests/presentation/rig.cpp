@@ -298,6 +298,10 @@ void Door::State::accept_one() {
     fcntl(client, F_SETFL, 0);  // blocking, as all of this rig
     const std::string line = read_line(client);
     const std::lock_guard lock(mutex);
+    if (line.empty()) {  // it left before it said one
+        close(client);
+        return;
+    }
     lines.push_back(line);
     const int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
