@@ -17,6 +17,7 @@
 
 #include "manager/adapters/audit/audit_worker.hpp"
 #include "manager/adapters/config/configuration.hpp"
+#include "manager/adapters/config/node_key_files.hpp"
 #include "manager/adapters/config/state_directory.hpp"
 #include "manager/adapters/hypervisor/hypervisor_workers.hpp"
 #include "manager/adapters/hypervisor/instance_files.hpp"
@@ -173,11 +174,11 @@ class Hypervisors {
     }
 
     /// Keys of instances that may be running, from the manager before this one.
-    std::map<NodeId, std::string> known_keys(const LogSink& log) {
+    std::map<NodeId, GivenKey> known_keys(const LogSink& log) {
         std::vector<std::string> problems;
-        std::map<NodeId, std::string> keys;
+        std::map<NodeId, GivenKey> keys;
         for (const InstanceFile& file : files_.load_all(problems)) {
-            keys.emplace(file.spec.id, file.public_key);
+            keys.emplace(file.spec.id, GivenKey{file.public_key, file.one_time});
             ports_.keep(file.door_port);
         }
         for (const std::string& problem : problems) log(LogWeight::warning, problem);
@@ -289,6 +290,8 @@ int run_manager(const Configuration& configuration) {
     TicketSealer sealer(directory->ticket_keys);
     StoreWorker store(std::move(opened->store), sink);
     AuditWorker audit(directory->path + "/audit.log", sink);
+    const std::string keys_directory = directory->path + "/keys";
+    NodeKeyFiles keys(keys_directory, sink);
     Hypervisors hypervisors(configuration, *directory, (*router)->endpoint(), sink);
 
     hypervisors.know_bundles(configuration.environments, *environments);
@@ -299,8 +302,12 @@ int run_manager(const Configuration& configuration) {
     options.alarms = opened->alarms;
     randombytes_buf(&options.writer, sizeof options.writer);
     options.instance_keys = hypervisors.known_keys(*log);
+    std::vector<std::string> problems;
+    options.kept_keys = NodeKeyFiles::load_all(keys_directory, problems);
+    for (const std::string& problem : problems) (*log)(LogWeight::alarm, problem);
+    options.one_time_life = configuration.settings.boot_limit;
     options.peers = configuration.peers;
-    Loop loop({store, sealer, hypervisors.port(), **router, audit, mailbox, *log}, options, std::move(opened->core), opened->head);
+    Loop loop({store, sealer, hypervisors.port(), **router, audit, keys, mailbox, *log}, options, std::move(opened->core), opened->head);
     loop.start(wishes_of(configuration, *environments));
     return run_until_signal(configuration.file, loop, signals, *log);
 }

@@ -42,7 +42,7 @@ constexpr std::array<const char*, std::variant_size_v<Message>> kNames = {
     "Welcome", "HeartbeatAck", "NotRegistered", "AssignSession", "AssignDesktop", "WitnessRequest",
     "TerminalAttach", "TerminalDetach", "TerminalSeen", "TerminalRedirect", "TerminalWaiting",
     "TerminalRefused", "AdminRequest", "AdminReply", "AdminUpdate", "ReportAck",
-    "TerminalTaken", "TerminalNotice"};
+    "TerminalTaken", "TerminalNotice", "NameKey", "KeyNamed"};
 
 }  // namespace
 

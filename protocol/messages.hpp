@@ -448,11 +448,29 @@ struct AdminUpdate {
 };
 
 /// Any one message. The alternative's position is its type number on the wire, plus one: only append.
+// ---------------------------------------------------------------------------- keys
+
+/// An agent → the manager: the bearer of a key makes another one its own, whose secret half never leaves it. Said with a
+/// one-time key, which may say nothing else, and whenever a key is to be replaced. It has kept both halves of the new
+/// key before it says so, and may say it again.
+struct NameKey {
+    std::string public_key;  ///< Z85, 40 characters
+    UNDERSTUDY_FIELDS(NameKey, public_key)
+};
+
+/// Answer to NameKey. `code` 0: the new key is admitted, and with its first word the one that named it is void.
+struct KeyNamed {
+    std::string public_key;  ///< as it was said
+    std::uint32_t code = 0;  ///< an ErrorCode; `unavailable`: say it again
+    std::string text;        ///< why not, for people
+    UNDERSTUDY_FIELDS(KeyNamed, public_key, code, text)
+};
+
 using Message = std::variant<Hello, Heartbeat, SessionStatus, DesktopStatus, LayoutReport, WitnessReport,
                              Welcome, HeartbeatAck, NotRegistered, AssignSession, AssignDesktop, WitnessRequest,
                              TerminalAttach, TerminalDetach, TerminalSeen, TerminalRedirect, TerminalWaiting,
                              TerminalRefused, AdminRequest, AdminReply, AdminUpdate, ReportAck, TerminalTaken,
-                             TerminalNotice>;
+                             TerminalNotice, NameKey, KeyNamed>;
 
 /// "Hello", "AssignSession", … for logs.
 [[nodiscard]] const char* name_of(const Message& message);

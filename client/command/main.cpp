@@ -1,4 +1,6 @@
 // understudy: the admin command line. One thread, plus the link's.
+#include <ctime>
+#include <iomanip>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
@@ -25,6 +27,22 @@ int make_keys(const std::string& path) {
     return kExitDone;
 }
 
+int make_one_time_key(const std::string& path, int minutes) {
+    const KeyPair keys = make_key_pair();
+    const auto written = write_one_time_key_file(path, keys);
+    if (!written) {
+        std::cerr << "understudy: " << written.error().message << "\n";
+        return exit_code_of(written.error().code);
+    }
+    const std::time_t until = std::time(nullptr) + 60 * minutes;
+    std::tm parts{};
+    ::gmtime_r(&until, &parts);
+    std::cout << "Wrote " << path << " (readable by you alone): put it into the configuration of the agent, there and nowhere else.\n"
+              << "For its [[peer]] in the manager's configuration, to be read again with SIGHUP:\none_time_key = \"" << keys.public_key << "\"\nvalid_until = "
+              << std::put_time(&parts, "%Y-%m-%dT%H:%M:%SZ") << "\n";
+    return kExitDone;
+}
+
 void add_keys(CLI::App& app, Common& common) {
     auto* keys = app.add_subcommand("keys", "make keys");
     keys->require_subcommand(1);
@@ -32,6 +50,11 @@ void add_keys(CLI::App& app, Common& common) {
     auto path = std::make_shared<std::string>();
     fresh->add_option("--out", *path, "file to write, never overwritten")->required()->type_name("FILE");
     fresh->callback([&common, path] { common.exit_code = make_keys(*path); });
+    auto* once = keys->add_subcommand("one-time", "make a key with which the agent of a machine names the key that it makes for itself");
+    auto minutes = std::make_shared<int>(60);
+    once->add_option("--out", *path, "file to write, never overwritten")->required()->type_name("FILE");
+    once->add_option("--for", *minutes, "minutes in which it has to be used")->check(CLI::Range(1, 7 * 24 * 60))->capture_default_str();
+    once->callback([&common, path, minutes] { common.exit_code = make_one_time_key(*path, *minutes); });
     keys->add_subcommand("access", "print a random access key for the web gateway")->callback([] {
         std::cout << make_access_key() << "\n";
     });

@@ -60,20 +60,33 @@ bool is_curve_key(std::string_view text) {
     return zmq_z85_decode(bytes.data(), std::string(text).c_str()) != nullptr;
 }
 
-Result<> write_key_file(const std::string& path, const KeyPair& keys) {
+namespace {
+
+/// Readable by its owner alone, and synced.
+Result<> write_new_file(const std::string& path, const std::string& text) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (file < 0 && errno == EEXIST) {
         return failure(ErrorCode::refused, path + " exists already and is not overwritten: name another file");
     }
     if (file < 0) return failure(ErrorCode::failed, "cannot make " + path + ": " + std::strerror(errno));
-    const std::string text = "# CURVE keys of one Understudy client. Keep secret_key secret.\npublic_key = \"" +
-                             keys.public_key + "\"\nsecret_key = \"" + keys.secret_key + "\"\n";
     auto written = write_all(file, text, path);
     if (written && ::fsync(file) != 0) {
         written = failure(ErrorCode::failed, "cannot sync " + path + ": " + std::strerror(errno));
     }
     ::close(file);
     return written;
+}
+
+}  // namespace
+
+Result<> write_key_file(const std::string& path, const KeyPair& keys) {
+    return write_new_file(path, "# CURVE keys of one Understudy client. Keep secret_key secret.\npublic_key = \"" + keys.public_key +
+                                    "\"\nsecret_key = \"" + keys.secret_key + "\"\n");
+}
+
+Result<> write_one_time_key_file(const std::string& path, const KeyPair& keys) {
+    return write_new_file(path, "# For the configuration of one agent, which makes a key of its own with this.\n[keys]\npublic = \"" + keys.public_key +
+                                    "\"\nsecret = \"" + keys.secret_key + "\"\none_time = true\n");
 }
 
 Result<KeyPair> read_key_file(const std::string& path) {

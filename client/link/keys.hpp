@@ -28,6 +28,10 @@ struct KeyPair {
 /// Errors: `refused` (the file exists), `failed` (the system's words).
 [[nodiscard]] Result<> write_key_file(const std::string& path, const KeyPair& keys);
 
+/// Writes the part of an agent's configuration that gives it a one-time key, readable by its owner alone, never over a file
+/// that exists. Errors: `refused`, `failed`.
+[[nodiscard]] Result<> write_one_time_key_file(const std::string& path, const KeyPair& keys);
+
 /// Reads what write_key_file() wrote. Errors: `not_found`, `invalid` (file, line, option).
 [[nodiscard]] Result<KeyPair> read_key_file(const std::string& path);
 

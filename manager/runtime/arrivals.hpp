@@ -8,6 +8,7 @@
 
 #include "manager/core/events.hpp"
 #include "manager/runtime/audit_port.hpp"
+#include "manager/runtime/key_keeper_port.hpp"
 #include "manager/runtime/ports.hpp"
 #include "manager/runtime/unique_fd.hpp"
 #include "protocol/ids.hpp"
@@ -23,11 +24,18 @@ struct HeadAnswer {
 struct IdentityIssued {
     NodeId node;
     std::string public_key;  ///< Z85
+    bool one_time = false;   ///< it may only name the key that the instance makes for itself
 };
 
 /// No key speaks for the node any more.
 struct IdentityRevoked {
     NodeId node;
+};
+
+/// The keys of a node are where the next manager finds them, or could not be brought there.
+struct KeysKept {
+    NodeKeys keys;
+    Result<> outcome;
 };
 
 /// A process carries this instance; its end is the instance's.
@@ -69,7 +77,7 @@ struct Remark {
     std::string text;
 };
 
-using Arrival = std::variant<CommitAnswer, HeadAnswer, OperationDone, HostListed, IdentityIssued, IdentityRevoked,
+using Arrival = std::variant<CommitAnswer, HeadAnswer, OperationDone, HostListed, IdentityIssued, IdentityRevoked, KeysKept,
                              ProcessStarted, ProcessForgotten, InstanceStopped, AccelerationKnown, HostProbed, AuditWritten, AuditRead, Remark>;
 
 /// Takes an arrival; callable from any thread, never blocks for long.

@@ -2,6 +2,7 @@
 // the loop's thread.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +19,8 @@ struct ConfiguredPeer {
     std::vector<std::string> keys;  ///< Z85; several while a key is being replaced
     PeerIdentity identity;          ///< an agent's node is not known yet
     std::optional<EnrolNode> machine;  ///< of an agent: the machine it runs on
+    std::string one_time_key = {};     ///< of an agent: names the key of its own making; empty: `keys` has it
+    std::int64_t until_wall_ms = 0;    ///< of the one-time key: its last moment
 };
 
 class ConfiguredPeers {

@@ -55,8 +55,6 @@ std::int64_t microseconds(clockid_t clock) {
     return seen != nullptr && seen->incident && seen->what == "picture";
 }
 
-PeerIdentity instance_identity(NodeId node) { return {PeerRole::agent, "us-" + to_string(node), node, {}}; }
-
 }  // namespace
 
 Moment Loop::read_clock() {
@@ -68,13 +66,15 @@ Loop::Loop(LoopParts parts, LoopOptions options, Core core, StoreHead loaded)
       options_(std::move(options)),
       core_(std::move(core)),
       configured_(parts_.peers),
+      enrolment_(parts_.peers, parts_.keys, parts_.log, options_.kept_keys),
       acts_(parts_.audit),
       outlet_(core_, parts_.peers, parts_.hypervisors, parts_.log,
               [this](ClientId client, const AdminReply& reply) { acts_.answered(client, reply, read_clock().wall_ms); }),
       dispatcher_(options_.dispatcher, loaded, options_.writer, parts_.store, parts_.sealer, outlet_) {
     extras_.version = options_.version;
     extras_.alarms = options_.alarms;
-    for (const auto& [node, key] : options_.instance_keys) admit_instance(node, key);
+    // What an instance had left of its time is not known here, and bounded by how long it may boot.
+    for (const auto& [node, given] : options_.instance_keys) admit_instance(node, given.key, given.one_time);
 }
 
 void Loop::start(const std::vector<Wish>& wishes) {
@@ -189,9 +189,11 @@ void Loop::take_letter(Arrival& arrival) {
         if (!listed->instances) parts_.log(LogWeight::warning, "hypervisor: " + listed->instances.error().message);
         tell(*listed);
     } else if (auto* issued = std::get_if<IdentityIssued>(&arrival)) {
-        admit_instance(issued->node, issued->public_key);
+        admit_instance(issued->node, issued->public_key, issued->one_time);
     } else if (auto* revoked = std::get_if<IdentityRevoked>(&arrival)) {
-        revoke_instance(revoked->node);
+        enrolment_.revoke(revoked->node, true);
+    } else if (auto* kept = std::get_if<KeysKept>(&arrival)) {
+        enrolment_.kept(*kept);
     } else if (auto* started = std::get_if<ProcessStarted>(&arrival)) {
         processes_.add(started->node, started->pid, std::move(started->process));
     } else if (auto* stopped = std::get_if<InstanceStopped>(&arrival)) {
@@ -213,17 +215,27 @@ void Loop::take_letter(Arrival& arrival) {
     }
 }
 
-void Loop::admit_instance(NodeId node, const std::string& key) {
-    revoke_instance(node);
-    instance_keys_[node] = key;
-    parts_.peers.admit(key, instance_identity(node));
+void Loop::admit_instance(NodeId node, const std::string& key, bool one_time) {
+    enrolment_.give(node, "us-" + to_string(node), {key, one_time, one_time ? read_clock().at + options_.one_time_life : kNever});
 }
 
-void Loop::revoke_instance(NodeId node) {
-    const auto found = instance_keys_.find(node);
-    if (found == instance_keys_.end()) return;
-    parts_.peers.revoke(found->second);
-    instance_keys_.erase(found);
+/// Machines that a person gave a one-time key. A time that is over already is left to be said to whoever comes with it.
+void Loop::give_machines_their_keys(const std::vector<ConfiguredPeer>& peers) {
+    const Moment now = read_clock();
+    std::map<std::string, const ConfiguredPeer*> given;
+    for (const ConfiguredPeer& peer : peers) {
+        if (!peer.one_time_key.empty()) given.emplace(peer.identity.name, &peer);
+    }
+    for (const auto& [id, node] : core_.state().nodes.rows()) {
+        if (node.kind != NodeKind::enrolled) continue;
+        const auto peer = given.find(node.name);
+        if (peer == given.end()) {
+            if (enrolment_.knows(id)) enrolment_.revoke(id, false);
+            continue;
+        }
+        const Duration left = std::chrono::milliseconds(peer->second->until_wall_ms - now.wall_ms);
+        enrolment_.give(id, node.name, {peer->second->one_time_key, true, now.at + left});
+    }
 }
 
 ConfiguredPeers::Change Loop::admit_peers(const std::vector<ConfiguredPeer>& peers) {
@@ -231,6 +243,7 @@ ConfiguredPeers::Change Loop::admit_peers(const std::vector<ConfiguredPeer>& pee
         if (peer.machine) tell(Intent{{}, 0, "configuration", *peer.machine});
     }
     ConfiguredPeers::Change change = configured_.replace(peers, core_.state());
+    give_machines_their_keys(peers);
     parts_.log(LogWeight::notice, "the configuration's peers: " + std::to_string(change.admitted.size()) + " keys admitted, " +
                                       std::to_string(change.changed.size()) + " changed, " + std::to_string(change.revoked.size()) + " revoked");
     for (const auto& [id, node] : core_.state().nodes.rows()) {
@@ -294,6 +307,10 @@ void Loop::take_peer_event(PeerEvent& event) {
         note_change();
         parts_.log(LogWeight::info, "the connection of node " + to_string(lost->node) + " broke");
         tell(NodeDisconnected{lost->node});
+    } else if (const auto* offer = std::get_if<KeyOffered>(&event)) {
+        enrolment_.offered(*offer, read_clock().at);
+    } else if (const auto* taken = std::get_if<KeyTaken>(&event)) {
+        enrolment_.taken(*taken);
     } else if (auto* client = std::get_if<ClientMessage>(&event)) {
         take_client(*client);
     } else if (auto* gone = std::get_if<ClientLost>(&event)) {

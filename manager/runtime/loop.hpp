@@ -16,6 +16,7 @@
 #include "manager/runtime/audited_acts.hpp"
 #include "manager/runtime/configured_peers.hpp"
 #include "manager/runtime/dispatcher.hpp"
+#include "manager/runtime/enrolment.hpp"
 #include "manager/runtime/hypervisor_port.hpp"
 #include "manager/runtime/log_port.hpp"
 #include "manager/runtime/mailbox.hpp"
@@ -34,6 +35,7 @@ struct LoopParts {
     HypervisorPort& hypervisors;
     PeersPort& peers;
     AuditPort& audit;
+    KeyKeeperPort& keys;
     Mailbox<Arrival>& mailbox;
     LogSink log;
 };
@@ -45,7 +47,9 @@ struct LoopOptions {
     std::vector<std::string> images;          ///< guest images there are; empty: not known
     std::vector<std::string> alarms;          ///< from before the loop: a store that was set aside
     std::vector<ConfiguredPeer> peers;        ///< admitted when the loop starts
-    std::map<NodeId, std::string> instance_keys;  ///< of instances that exist already
+    std::map<NodeId, GivenKey> instance_keys;     ///< of instances that exist already
+    std::vector<NodeKeys> kept_keys;              ///< that nodes named for themselves
+    Duration one_time_life{};                     ///< how long an instance may take to name its key
 };
 
 class Loop {
@@ -107,20 +111,20 @@ class Loop {
     [[nodiscard]] const std::vector<std::string>& fresh_view(TimePoint now);
     ConfiguredPeers::Change admit_peers(const std::vector<ConfiguredPeer>& peers);
     void show_alarm(const std::string& subject, const std::string& text);
-    void admit_instance(NodeId node, const std::string& key);
-    void revoke_instance(NodeId node);
+    void admit_instance(NodeId node, const std::string& key, bool one_time);
+    void give_machines_their_keys(const std::vector<ConfiguredPeer>& peers);
 
     LoopParts parts_;
     LoopOptions options_;
     Core core_;
     ConfiguredPeers configured_;
+    Enrolment enrolment_;
     AuditedActs acts_;
     std::map<std::string, std::string> alarms_;  ///< by what they are about
     Outlet outlet_;
     Dispatcher dispatcher_;
     ProcessWatch processes_;
     TimePoint wake_at_ = kNever;
-    std::map<NodeId, std::string> instance_keys_;
     ViewExtras extras_;
     std::vector<std::string> view_;  ///< its parts
     std::uint64_t view_number_ = 0;

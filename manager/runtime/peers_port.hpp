@@ -15,8 +15,9 @@
 namespace understudy::manager {
 
 /// What a key may do. An observer looks, an operator keeps things going, an administrator decides what the site
-/// consists of; a gateway may do all of it, for people that it knows.
-enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observer, administrator };
+/// consists of; a gateway may do all of it, for people that it knows. A newcomer has a one-time key, and may name the
+/// key of the agent that it will be.
+enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observer, administrator, newcomer };
 
 [[nodiscard]] constexpr const char* to_string(PeerRole role) {
     switch (role) {
@@ -26,6 +27,7 @@ enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observ
         case PeerRole::gateway: return "gateway";
         case PeerRole::observer: return "observer";
         case PeerRole::administrator: return "administrator";
+        case PeerRole::newcomer: return "newcomer";
     }
     return "?";
 }
@@ -34,19 +36,24 @@ enum class PeerRole : std::uint8_t { agent, terminal, operator_, gateway, observ
 struct PeerIdentity {
     PeerRole role = PeerRole::terminal;
     std::string name;
-    NodeId node;                         ///< of an agent, once known
+    NodeId node;                         ///< of an agent, once known, and of a newcomer
     std::vector<std::string> terminals;  ///< of a terminal: those it may attach to; "*": any
+    std::string follows = {};                 ///< of an agent: the key that is void with the first word under this one
     bool operator==(const PeerIdentity&) const = default;
 };
 
 struct NodeMessage { NodeId from; Message message; };
 struct NodeLost { NodeId node; };
+/// `under` is the key with which it was said. Answers go to `from`; an agent has none and is answered as the node.
+struct KeyOffered { ClientId from; NodeId node; std::string under; std::string key; };
+/// The first word came under a key that follows another: the other is revoked already.
+struct KeyTaken { NodeId node; std::string key; };
 struct ClientMessage { ClientId from; std::string name; PeerRole role; Message message; };
 struct ClientLost { ClientId client; };
 /// Something refused, for the log: said at most once per connection.
 struct PeerOddity { std::string text; };
 
-using PeerEvent = std::variant<NodeMessage, NodeLost, ClientMessage, ClientLost, PeerOddity>;
+using PeerEvent = std::variant<NodeMessage, NodeLost, KeyOffered, KeyTaken, ClientMessage, ClientLost, PeerOddity>;
 
 /// Counted since the start.
 struct PeerFigures {

@@ -3,12 +3,15 @@
 
 #include <sodium.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
@@ -21,6 +24,9 @@ namespace understudy::node {
 namespace {
 
 constexpr Duration kLoadInterval = std::chrono::seconds(1);
+constexpr Duration kKeyLookInterval = std::chrono::hours(1);
+constexpr Duration kNameAgain = std::chrono::seconds(2);
+constexpr std::int64_t kDayMs = 24 * 60 * 60 * 1000;
 
 std::int64_t wall_ms() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -64,10 +70,11 @@ Identity make_identity(const Config& config, const CheckpointProbe& probe, std::
 
 }  // namespace
 
-Agent::Agent(const Config& config, const Identity& identity) : config_(config), incarnation_(identity.incarnation), core_(identity), witnesses_(loop_, pump_) {}
+Agent::Agent(const Config& config, OwnKeys keys, const Identity& identity)
+    : config_(config), incarnation_(identity.incarnation), core_(identity), keys_(std::move(keys)), witnesses_(loop_, pump_) {}
 Agent::~Agent() = default;
 
-Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
+Result<std::unique_ptr<Agent>> Agent::start(const Config& config, OwnKeys keys) {
     if (::sodium_init() < 0) return failure(ErrorCode::failed, "libsodium does not start");
     const auto account = find_account(config.user);
     if (!account) return failure(ErrorCode::failed, account.error().message + "; applications run as this one (option sessions.user)");
@@ -82,7 +89,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
     clear_leftover_groups(config.cgroup_root);
     const auto probe = probe_checkpoints(config.run_folder + "/checkpoint-probe", kProbePatienceMs);
     spdlog::info("node={} door={} checkpoints={}", config.node.value, port_of(listener->get()), probe.possible ? "possible" : probe.reason);
-    std::unique_ptr<Agent> agent(new Agent(config, make_identity(config, probe, port_of(listener->get()), door->key())));
+    std::unique_ptr<Agent> agent(new Agent(config, std::move(keys), make_identity(config, probe, port_of(listener->get()), door->key())));
     if (auto opened = agent->open_parts(*account, std::move(*listener), std::move(*door), probe.possible, probe.reason); !opened) return tl::unexpected(opened.error());
     return agent;
 }
@@ -122,17 +129,70 @@ Result<> Agent::open_parts(const Account& account, Descriptor listener, streams:
     desktops_ = std::make_unique<Desktops>(loop_, std::move(presentation), std::move(desktops));
     open_door(std::move(listener), std::move(door));
 
+    auto link = connect();
+    if (!link) return tl::unexpected(link.error());
+    link_ = std::move(*link);
+    return {};
+}
+
+Result<std::unique_ptr<Link>> Agent::connect() {
     Link::Listener listening;
-    listening.on_message = [this](const Message& message) { feed(FromManager{message}); };
+    listening.on_message = [this](const Message& message) { hear(message); };
     listening.on_change = [this](bool up) {
         spdlog::info("the connection to the manager {}", up ? "stands" : "broke");
         feed(LinkChanged{up});
     };
     listening.on_nonsense = [](const std::string& why) { spdlog::warn("something that is no message came from the manager: {}", why); };
-    auto link = Link::open(config_, incarnation_, std::move(listening));
-    if (!link) return tl::unexpected(link.error());
-    link_ = std::move(*link);
-    return {};
+    return Link::open(config_, keys_.current(), incarnation_, std::move(listening));
+}
+
+void Agent::hear(const Message& message) {
+    link_before_.reset();
+    if (const auto* named = std::get_if<KeyNamed>(&message)) loop_.post([this, named = *named] { take_new_key(named); });
+    else feed(FromManager{message});
+}
+
+// ---- keys
+
+void Agent::look_at_keys() {
+    const std::int64_t age = wall_ms() - keys_.made_wall_ms();
+    if (!keys_.is_given() && config_.renew_days != 0 && age > config_.renew_days * kDayMs) renew_keys();
+    loop_.after(kKeyLookInterval, [this] { look_at_keys(); });
+}
+
+/// The key before serves until the manager has heard the next one.
+void Agent::renew_keys() {
+    const auto next = keys_.next(wall_ms());
+    if (!next) {
+        spdlog::warn("the key of this agent stays as it is: {}", next.error().message);
+        return;
+    }
+    if (renewing_ != 0) loop_.cancel(renewing_);
+    link_->send(NameKey{next->public_key});
+    renewing_ = loop_.after(kNameAgain, [this] {
+        renewing_ = 0;
+        renew_keys();
+    });
+}
+
+void Agent::take_new_key(const KeyNamed& named) {
+    if (renewing_ == 0 || named.code == static_cast<std::uint32_t>(ErrorCode::unavailable)) return;
+    loop_.cancel(std::exchange(renewing_, 0));
+    if (named.code != 0) {
+        spdlog::warn("the key of this agent stays as it is: {}", named.text);
+        return;
+    }
+    if (const auto taken = keys_.take_next(); !taken) {
+        spdlog::warn("the key of this agent stays as it is: {}", taken.error().message);
+        return;
+    }
+    auto link = connect();
+    if (!link) {
+        spdlog::error("no connection under the new key: {}", link.error().message);
+        return;
+    }
+    spdlog::info("this agent has a new key");
+    link_before_ = std::exchange(link_, std::move(*link));
 }
 
 void Agent::open_door(Descriptor listener, streams::DoorIdentity identity) {
@@ -230,12 +290,21 @@ void Agent::measure_load() {
     loop_.after(kLoadInterval, [this] { measure_load(); });
 }
 
+void Agent::take_signals(int signals) {
+    signalfd_siginfo said{};
+    while (::read(signals, &said, sizeof said) == static_cast<ssize_t>(sizeof said)) {
+        if (said.ssi_signo == SIGHUP) renew_keys();
+        else ending_ = true;
+    }
+}
+
 void Agent::run(int signals) {
-    const auto watch = loop_.watch(signals, EPOLLIN, [this](std::uint32_t) { ending_ = true; });
+    const auto watch = loop_.watch(signals, EPOLLIN, [this, signals](std::uint32_t) { take_signals(signals); });
     feeding_ = true;
     carry_out(core_.start(loop_.now()));
     feeding_ = false;
     measure_load();
+    look_at_keys();
     while (!ending_) {
         int timeout_ms = loop_.timeout_ms();
         if (wake_at_ != kNever) {

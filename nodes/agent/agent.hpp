@@ -10,6 +10,7 @@
 #include "nodes/agent/door.hpp"
 #include "nodes/agent/link.hpp"
 #include "nodes/agent/load.hpp"
+#include "nodes/agent/own_keys.hpp"
 #include "nodes/agent/witness.hpp"
 #include "nodes/core/agent_core.hpp"
 #include "nodes/execution/sessions.hpp"
@@ -24,18 +25,24 @@ class Agent {
 
     /// Takes the door's port, clears what an earlier agent left, and begins to connect.
     /// Errors: `failed` (port in use, no account, …), `invalid` (keys).
-    [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config);
+    [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config, OwnKeys keys);
     ~Agent();
     Agent(const Agent&) = delete;
     Agent& operator=(const Agent&) = delete;
 
-    /// Returns when stop() was called. `signals`: a descriptor that is readable when it is time to stop.
+    /// Returns when it was asked to end. `signals`: a signalfd; SIGHUP replaces this agent's key, others end it.
     void run(int signals);
 
   private:
-    Agent(const Config& config, const Identity& identity);
+    Agent(const Config& config, OwnKeys keys, const Identity& identity);
     [[nodiscard]] Result<> open_parts(const Account& account, Descriptor listener, streams::DoorIdentity door, bool can_checkpoint, const std::string& reason);
     void open_door(Descriptor listener, streams::DoorIdentity identity);
+    [[nodiscard]] Result<std::unique_ptr<Link>> connect();
+    void hear(const Message& message);
+    void take_signals(int signals);
+    void look_at_keys();
+    void renew_keys();
+    void take_new_key(const KeyNamed& named);
     void feed(const Event& event);
     void carry_out(const Step& step);
     void on(const SendToManager& action);
@@ -53,7 +60,10 @@ class Agent {
     Loop loop_;
     AgentCore core_;
     streams::Pump pump_;   ///< for streams to the doors of others; outlives who uses it
+    OwnKeys keys_;
+    Loop::Id renewing_ = 0;              ///< says the name of the next key again; 0: none is to be
     std::unique_ptr<Link> link_;
+    std::unique_ptr<Link> link_before_;  ///< under the key before, until the manager was heard under this one
     std::unique_ptr<Sessions> sessions_;
     std::unique_ptr<Desktops> desktops_;
     std::unique_ptr<Door> door_;

@@ -125,6 +125,8 @@ Result<Config> parse_config(std::string text, const std::string& name) {
     reader.text("manager", "public_key", config.manager_public_key);
     reader.text("keys", "public", config.public_key);
     reader.text("keys", "secret", config.secret_key);
+    reader.flag("keys", "one_time", config.one_time_key);
+    reader.number("keys", "renew_days", config.renew_days, 0, 3650);
     reader.number("node", "slots", config.slots, 1, 64);
     reader.number("node", "door_port", config.door_port, 0, 65535);
     reader.text("node", "door_address", config.door_address);

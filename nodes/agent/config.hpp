@@ -15,8 +15,10 @@ struct Config {
 
     std::string manager_endpoint;
     std::string manager_public_key;  ///< CURVE, Z85
-    std::string public_key;
+    std::string public_key;          ///< the pair that this agent is given; what it makes for itself: own_keys.hpp
     std::string secret_key;
+    bool one_time_key = false;       ///< that pair may only name the one that the agent makes for itself
+    std::uint32_t renew_days = 30;   ///< a key of its own that is older is replaced; 0: never
 
     std::uint32_t slots = 4;
     std::uint16_t door_port = 5900;

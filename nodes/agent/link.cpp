@@ -32,14 +32,14 @@ struct Link::Sockets {
 Link::Link(Listener listener) : listener_(std::move(listener)), sockets_(std::make_unique<Sockets>()) {}
 Link::~Link() = default;
 
-Result<std::unique_ptr<Link>> Link::open(const Config& config, std::uint64_t incarnation, Listener listener) {
+Result<std::unique_ptr<Link>> Link::open(const Config& config, const CurvePair& keys, std::uint64_t incarnation, Listener listener) {
     std::unique_ptr<Link> link(new Link(std::move(listener)));
     link->incarnation_ = incarnation;
     try {
         auto& dealer = link->sockets_->dealer;
         dealer.set(zmq::sockopt::curve_serverkey, config.manager_public_key);
-        dealer.set(zmq::sockopt::curve_publickey, config.public_key);
-        dealer.set(zmq::sockopt::curve_secretkey, config.secret_key);
+        dealer.set(zmq::sockopt::curve_publickey, keys.public_key);
+        dealer.set(zmq::sockopt::curve_secretkey, keys.secret_key);
         dealer.set(zmq::sockopt::linger, 0);
         // What was queued for a broken connection is stale when the next one stands.
         dealer.set(zmq::sockopt::immediate, true);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "nodes/agent/config.hpp"
+#include "nodes/agent/own_keys.hpp"
 #include "protocol/messages.hpp"
 #include "protocol/result.hpp"
 
@@ -21,8 +22,8 @@ class Link {
         std::function<void(const std::string&)> on_nonsense;  ///< something that is no message came
     };
 
-    /// Begins to connect. Errors: `invalid` (an endpoint or key that ZeroMQ refuses).
-    [[nodiscard]] static Result<std::unique_ptr<Link>> open(const Config& config, std::uint64_t incarnation, Listener listener);
+    /// Begins to connect, as the bearer of `keys`. Errors: `invalid` (an endpoint or key that ZeroMQ refuses).
+    [[nodiscard]] static Result<std::unique_ptr<Link>> open(const Config& config, const CurvePair& keys, std::uint64_t incarnation, Listener listener);
     ~Link();
     Link(const Link&) = delete;
     Link& operator=(const Link&) = delete;

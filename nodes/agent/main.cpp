@@ -12,7 +12,9 @@
 
 #include "nodes/agent/agent.hpp"
 #include "nodes/agent/config.hpp"
+#include "nodes/agent/enrol.hpp"
 #include "nodes/agent/held.hpp"
+#include "nodes/agent/own_keys.hpp"
 #include "nodes/agent/probe.hpp"
 
 namespace {
@@ -25,6 +27,7 @@ Descriptor take_signals() {
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
     return Descriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -87,7 +90,14 @@ int main(int count, char** words) {
         }
     }
     if (const auto taken = understudy::node::take_on(config->machine); !taken) spdlog::warn("{}", taken.error().message);
-    auto agent = Agent::start(*config);
+    auto keys = understudy::node::OwnKeys::load(*config);
+    const bool newcomer = keys && config->one_time_key && keys->is_given();
+    const auto enrolled = newcomer ? understudy::node::enrol(*config, *keys, signals.get()) : understudy::Result<>();
+    if (!keys || !enrolled) {
+        spdlog::error("{}", keys ? enrolled.error().message : keys.error().message);
+        return 1;
+    }
+    auto agent = Agent::start(*config, std::move(*keys));
     if (!agent) {
         spdlog::error("{}", agent.error().message);
         return 1;

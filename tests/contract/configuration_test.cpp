@@ -92,6 +92,26 @@ TEST_CASE("configuration: a peer may have several keys, each of them once") {
     CHECK_THAT(complaint_about(with("keys = [\"" + kSecond + "\"]\nkey = \"" + kFirst + "\"")), Catch::Contains("must not both be given"));
 }
 
+TEST_CASE("configuration: a machine may be given a one-time key with its last moment, and nothing else beside it") {
+    const std::string kKey = "a#cvDQ<@A4GgolY7[5dc9<CE{E%3c[>22AyI-d.F";
+    const auto with = [&](const std::string& lines) {
+        return kGood + ("\n[[peer]]\nname = \"attic\"\nrole = \"agent\"\nhost = \"alpha\"\ndoor = \"192.0.2.7:5900\"\n" + lines);
+    };
+    const std::string fresh = "one_time_key = \"b#cvDQ<@A4GgolY7[5dc9<CE{E%3c[>22AyI-d.F\"\n";
+    const auto good = parse_configuration(with(fresh + "valid_until = 2026-12-24T19:00:00+01:00\n"), "/etc/u/m.toml");
+    INFO((good ? std::string() : good.error().message));
+    REQUIRE(good);
+    CHECK(good->peers.back().one_time_key == "b#cvDQ<@A4GgolY7[5dc9<CE{E%3c[>22AyI-d.F");
+    CHECK(good->peers.back().until_wall_ms == 1'798'135'200'000);
+    CHECK(good->peers.back().keys.empty());
+    CHECK_THAT(complaint_about(with(fresh)), Catch::Contains("valid_until must be a moment"));
+    CHECK_THAT(complaint_about(with(fresh + "valid_until = \"soon\"\n")), Catch::Contains("valid_until must be a moment"));
+    CHECK_THAT(complaint_about(with(fresh + "valid_until = 2026-12-24T18:00:00\n")), Catch::Contains("valid_until must be a moment"));
+    CHECK_THAT(complaint_about(with(fresh + "valid_until = 2026-12-24T18:00:00Z\nkey = \"c#cvDQ<@A4GgolY7[5dc9<CE{E%3c[>22AyI-d.F\"\n")),
+               Catch::Contains("must not both be given"));
+    CHECK_THAT(complaint_about(with("one_time_key = \"" + kKey + "\"\nvalid_until = 2026-12-24T18:00:00Z\n")), Catch::Contains("is used twice"));
+}
+
 TEST_CASE("configuration: a complaint names file, line, option and what is allowed") {
     const auto check = [](const std::string& from, const std::string& to, const std::string& where, const std::string& allowed) {
         const std::string complaint = complaint_about(changed(from, to));

@@ -94,6 +94,19 @@ class ListedAudit : public AuditPort {
     ArrivalSink sink_;
 };
 
+/// Keeps keys in memory.
+class ListedKeys : public KeyKeeperPort {
+  public:
+    explicit ListedKeys(ArrivalSink sink) : sink_(std::move(sink)) {}
+    void keep(const NodeKeys& keys) override { sink_(KeysKept{keys, {}}); }
+    void forget(NodeId node) override { forgotten.push_back(node); }
+
+    std::vector<NodeId> forgotten;
+
+  private:
+    ArrivalSink sink_;
+};
+
 class FixedSealer : public SealerPort {
   public:
     std::int64_t wall_ms() const override { return 1; }
@@ -118,7 +131,7 @@ struct Manager {
         workers.add_host("alpha", hypervisor);
         auto core = Core::load(settings, {});
         REQUIRE(core);
-        loop.emplace(LoopParts{store, sealer, workers, peers, audit, mailbox,
+        loop.emplace(LoopParts{store, sealer, workers, peers, audit, keys, mailbox,
                                [this](LogWeight, const std::string& line) { log.push_back(line); }},
                      options, std::move(*core), StoreHead{});
     }
@@ -157,6 +170,7 @@ struct Manager {
     ArrivalSink sink = [this](Arrival arrival) { mailbox.push(std::move(arrival)); };
     ScriptedPeers peers;
     ListedAudit audit{sink};
+    ListedKeys keys{sink};
     FixedSealer sealer;
     MemoryHypervisor hypervisor{sink};
     MemoryHypervisor second{sink};  ///< behind hosts that are defined later

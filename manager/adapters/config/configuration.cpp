@@ -326,8 +326,9 @@ class Parser {
                                                      {"observer", PeerRole::observer}},
                                                     PeerRole::terminal);
         if (!table.has("role")) table.complain("role", "is missing: it must be one of: administrator, operator, observer, terminal, gateway, agent");
-        peer.keys = read_keys(table);
         const bool agent = peer.identity.role == PeerRole::agent;
+        if (agent && table.has("one_time_key")) read_one_time_key(table, peer);
+        else peer.keys = read_keys(table);
         if (peer.identity.role == PeerRole::terminal) {
             peer.identity.terminals = table.texts("terminals");
             if (peer.identity.terminals.empty()) peer.identity.terminals = {peer.identity.name};
@@ -344,14 +345,24 @@ class Parser {
         if (table.has("keys") && table.has("key")) table.complain("keys", "and key must not both be given");
         std::vector<std::string> keys = table.has("keys") ? table.texts("keys") : std::vector<std::string>{table.required_text("key")};
         if (keys.empty()) table.complain("keys", "must name at least one key");
-        for (const std::string& key : keys) {
-            std::uint8_t bytes[32];
-            if (key.size() != 40 || zmq_z85_decode(bytes, key.c_str()) == nullptr) {
-                table.complain(option, "must be a public CURVE key: 40 characters of Z85");
-            }
-            claim(table, "peer key", key, option);
-        }
+        for (const std::string& key : keys) check_key(table, option, key);
         return keys;
+    }
+
+    void check_key(OptionTable& table, const char* option, const std::string& key) {
+        std::uint8_t bytes[32];
+        if (key.size() != 40 || zmq_z85_decode(bytes, key.c_str()) == nullptr) {
+            table.complain(option, "must be a public CURVE key: 40 characters of Z85");
+        }
+        claim(table, "peer key", key, option);
+    }
+
+    /// The machine makes its own key, and names it with this one.
+    void read_one_time_key(OptionTable& table, ConfiguredPeer& peer) {
+        if (table.has("keys") || table.has("key")) table.complain("one_time_key", "and a key must not both be given");
+        peer.one_time_key = table.required_text("one_time_key");
+        check_key(table, "one_time_key", peer.one_time_key);
+        peer.until_wall_ms = table.required_moment("valid_until");
     }
 
     /// A machine that somebody enrolled by hand.

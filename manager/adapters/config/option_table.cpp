@@ -39,6 +39,20 @@ std::string OptionTable::required_text(std::string_view option) {
     return value;
 }
 
+std::int64_t OptionTable::required_moment(std::string_view option) {
+    const toml::node* node = find(option);
+    const auto* value = node == nullptr ? nullptr : node->as_date_time();
+    if (value == nullptr || !value->get().offset) {
+        complain(option, "must be a moment such as 2026-12-24T18:00:00Z, without quotes");
+        return 0;
+    }
+    const toml::date_time& moment = value->get();
+    const std::chrono::sys_days day = std::chrono::year(moment.date.year) / moment.date.month / moment.date.day;
+    const auto time = std::chrono::hours(moment.time.hour) + std::chrono::minutes(moment.time.minute) + std::chrono::seconds(moment.time.second) -
+                      std::chrono::minutes(moment.offset->minutes);
+    return std::chrono::duration_cast<std::chrono::milliseconds>(day.time_since_epoch() + time).count();
+}
+
 std::uint64_t OptionTable::long_number(std::string_view option, std::uint64_t lowest, std::uint64_t highest,
                                        std::uint64_t otherwise) {
     const toml::node* node = find(option);

@@ -2,6 +2,7 @@
 // allowed. Heavy: include it in .cpp files only. Not shared between threads.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -37,6 +38,8 @@ class OptionTable {
     std::uint32_t number(std::string_view option, std::uint32_t lowest, std::uint32_t highest, std::uint32_t otherwise);
     std::uint64_t long_number(std::string_view option, std::uint64_t lowest, std::uint64_t highest, std::uint64_t otherwise);
     Duration duration_ms(std::string_view option, std::uint32_t lowest, std::uint32_t highest, Duration otherwise);
+    /// A moment such as 2026-12-24T18:00:00Z, with its offset; in Unix milliseconds. Complains when it is absent.
+    std::int64_t required_moment(std::string_view option);
     std::vector<std::string> texts(std::string_view option);
     std::vector<std::uint32_t> numbers(std::string_view option, std::uint32_t lowest, std::uint32_t highest);
 

@@ -45,6 +45,7 @@ Result<InstanceFile> parse_instance(const std::string& text, const std::string& 
         file.door_port = static_cast<std::uint16_t>(number("door_port"));
         if (table["paused"].value_or(false)) file.spec.tier = Tier::paused;
         file.public_key = table["public_key"].value_or(std::string());
+        file.one_time = table["one_time"].value_or(false);
         file.mac = table["mac"].value_or(std::string());
         file.template_key = table["template"].value_or(std::string());
         if (file.spec.id && file.public_key.size() == 40) return file;
@@ -137,7 +138,7 @@ std::string InstanceFiles::seed_of(const InstanceFile& file, const std::string& 
                              {"slots", static_cast<std::int64_t>(file.spec.slots)},
                              {"loopback_alias", options_.loopback_alias}}},
         {"manager", toml::table{{"endpoint", contact_.guest_endpoint}, {"public_key", contact_.public_key}}},
-        {"keys", toml::table{{"public", file.public_key}, {"secret", secret_key}}},
+        {"keys", toml::table{{"public", file.public_key}, {"secret", secret_key}, {"one_time", file.one_time}}},
         {"machine", toml::table{{"host_name", domain_name(file.spec.id)},
                                 {"id", random_hexadecimal(16)},
                                 {"mac", file.mac},
@@ -159,6 +160,7 @@ Result<InstanceFile> InstanceFiles::record(InstanceFile file, const std::string&
                              {"paused", spec.tier == Tier::paused},
                              {"door_port", static_cast<std::int64_t>(file.door_port)},
                              {"public_key", file.public_key},
+                             {"one_time", file.one_time},
                              {"mac", file.mac},
                              {"template", file.template_key}};
     auto done = make_directory(path(spec.id, {}))
@@ -171,12 +173,12 @@ Result<InstanceFile> InstanceFiles::record(InstanceFile file, const std::string&
 
 Result<InstanceFile> InstanceFiles::prepare(const InstanceSpec& spec, std::uint16_t door_port) {
     const CurveKeys keys = make_curve_keys();
-    const InstanceFile file{spec, door_port, keys.public_key, random_mac(), {}};
+    const InstanceFile file{spec, door_port, keys.public_key, true, random_mac(), {}};
     return record(file, seed_of(file, keys.secret_key, 0));
 }
 
 Result<InstanceFile> InstanceFiles::prepare_held(const InstanceSpec& spec, std::uint16_t door_port, const std::string& template_key) {
-    return record({spec, door_port, make_curve_keys().public_key, random_mac(), template_key}, held_seed());
+    return record({spec, door_port, make_curve_keys().public_key, true, random_mac(), template_key}, held_seed());
 }
 
 Result<InstanceFile> InstanceFiles::awaken(NodeId id) {
@@ -184,6 +186,7 @@ Result<InstanceFile> InstanceFiles::awaken(NodeId id) {
     if (!file) return file;
     const CurveKeys keys = make_curve_keys();
     file->public_key = keys.public_key;
+    file->one_time = true;
     const std::string seed_path = path(id, "seed.img");
     const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
     const std::string seed = seed_of(*file, keys.secret_key, wall_ms);

@@ -1,6 +1,6 @@
 // What an instance has on disk, below STATE/instances/ID/: disk.qcow2 (everything it writes), seed.img
 // (who it is, and its secret key), console.log, instance.toml (what the next manager must know; holds the
-// public key, so that the instance is still admitted after a restart). On a host elsewhere its disk and
+// public key that it is given, so that it is still admitted after a restart). On a host elsewhere its disk and
 // console are there (see host_volumes.hpp). Any thread; never two for one instance.
 #pragma once
 
@@ -22,7 +22,8 @@ namespace understudy::manager {
 struct InstanceFile {
     InstanceSpec spec;
     std::uint16_t door_port = 0;
-    std::string public_key;
+    std::string public_key;    ///< the one it is given
+    bool one_time = true;      ///< it may only name the one that it makes for itself; earlier managers gave one for good
     std::string mac;           ///< of its network card
     std::string template_key;  ///< the frozen machine it is a copy of; empty: none
 };

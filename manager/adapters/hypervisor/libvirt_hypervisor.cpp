@@ -203,7 +203,7 @@ Result<Done> LibvirtHypervisor::start(virConnectPtr connection, const InstanceSp
     auto plan = plan_for(spec, port, *disks);
     if (!plan) return tl::unexpected(plan.error());
     plan->mac = file->mac;
-    sink_(IdentityIssued{spec.id, file->public_key});
+    sink_(IdentityIssued{spec.id, file->public_key, file->one_time});
     const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), 0));
     if (!domain) {
         const std::string words = libvirt_words();

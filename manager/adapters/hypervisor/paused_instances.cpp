@@ -158,7 +158,7 @@ Result<Endpoint> LibvirtHypervisor::resume(NodeId id) {
     if (state != VIR_DOMAIN_PAUSED) return door_of((*found)->mark);
     const auto file = files_.awaken(id);
     if (!file) return tl::unexpected(file.error());
-    sink_(IdentityIssued{id, file->public_key});
+    sink_(IdentityIssued{id, file->public_key, file->one_time});
     if (virDomainResume((*found)->domain.get()) == 0) return door_of((*found)->mark);
     const std::string words = libvirt_words();
     sink_(IdentityRevoked{id});

@@ -11,7 +11,8 @@ namespace {
 bool said_by_agents(const Message& message) {
     return std::holds_alternative<Hello>(message) || std::holds_alternative<Heartbeat>(message) ||
            std::holds_alternative<SessionStatus>(message) || std::holds_alternative<DesktopStatus>(message) ||
-           std::holds_alternative<LayoutReport>(message) || std::holds_alternative<WitnessReport>(message);
+           std::holds_alternative<LayoutReport>(message) || std::holds_alternative<WitnessReport>(message) ||
+           std::holds_alternative<NameKey>(message);
 }
 
 bool said_by_terminals(const Message& message) {
@@ -32,6 +33,7 @@ int reach(PeerRole role) {
         case PeerRole::administrator:
         case PeerRole::gateway: return 3;
         case PeerRole::agent:
+        case PeerRole::newcomer:
         case PeerRole::terminal: break;
     }
     return 0;
@@ -69,6 +71,7 @@ std::string refusal_of(const PeerIdentity& who, const Message& message) {
         case PeerRole::administrator:
         case PeerRole::observer: break;
         case PeerRole::gateway: allowed = said_by_terminals(message); break;
+        case PeerRole::newcomer: allowed = std::holds_alternative<NameKey>(message); break;
     }
     if (!allowed) return std::string("the role ") + to_string(who.role) + " may not say " + name_of(message);
     if (const std::string* terminal = terminal_named(message); terminal != nullptr && !may_attach(who, *terminal)) {
@@ -88,6 +91,7 @@ Message refusal_for(PeerRole role, std::uint32_t code, const std::string& why, c
     if (request != nullptr && role != PeerRole::agent) return AdminReply{request->request, code, why, {}};
     switch (role) {
         case PeerRole::agent: return NotRegistered{0, why};
+        case PeerRole::newcomer: return KeyNamed{{}, code, why};
         case PeerRole::operator_:
         case PeerRole::administrator:
         case PeerRole::observer: return AdminReply{0, code, why, {}};

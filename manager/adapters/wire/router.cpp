@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <zmq.hpp>
@@ -209,6 +210,7 @@ struct Router::Sockets {
 
     void accept(Connection& connection, const PeerIdentity& who, Message message) {
         if (who.role == PeerRole::agent) {
+            if (!who.follows.empty()) succeed(connection, who);
             if (!who.node) {
                 refuse(connection, who, ErrorCode::unavailable, "node \"" + who.name + "\" is not enrolled yet; say it again");
                 return;
@@ -220,14 +222,33 @@ struct Router::Sockets {
                            " already; end one of the two, or give it keys of its own");
                 return;
             }
-            events.emplace_back(NodeMessage{who.node, std::move(message)});
+            if (auto* name = std::get_if<NameKey>(&message)) {
+                events.emplace_back(KeyOffered{{}, who.node, connection.key, std::move(name->public_key)});
+            } else {
+                events.emplace_back(NodeMessage{who.node, std::move(message)});
+            }
             return;
         }
         if (!connection.client) {
             connection.client = ClientId(++last_client);
             clients.emplace(connection.client, connection.routing);
         }
-        events.emplace_back(ClientMessage{connection.client, who.name, who.role, std::move(message)});
+        if (auto* name = std::get_if<NameKey>(&message); name != nullptr && who.role == PeerRole::newcomer) {
+            events.emplace_back(KeyOffered{connection.client, who.node, connection.key, std::move(name->public_key)});
+        } else {
+            events.emplace_back(ClientMessage{connection.client, who.name, who.role, std::move(message)});
+        }
+    }
+
+    /// The connection under the key that is void now ends without a loss: the node speaks on this one already.
+    void succeed(Connection& connection, PeerIdentity who) {
+        const std::string before = std::exchange(who.follows, {});
+        keys.admit(connection.key, who);
+        connection.node = who.node;
+        connection.heard = std::chrono::steady_clock::now();
+        nodes.insert_or_assign(who.node, connection.routing);
+        events.emplace_back(KeyTaken{who.node, connection.key});
+        revoke(before);
     }
 
     /// One connection under a node's key is heard and answered: the newest, unless an older one still speaks. An
