@@ -17,6 +17,7 @@
 
 #include "nodes/agent/base/cgroup.hpp"
 #include "nodes/agent/base/tcp.hpp"
+#include "nodes/agent/enrol.hpp"
 #include "nodes/agent/probe.hpp"
 #include "protocol/ticket.hpp"
 
@@ -74,7 +75,7 @@ Agent::Agent(const Config& config, OwnKeys keys, const Identity& identity)
     : config_(config), incarnation_(identity.incarnation), core_(identity), keys_(std::move(keys)), witnesses_(loop_, pump_) {}
 Agent::~Agent() = default;
 
-Result<std::unique_ptr<Agent>> Agent::start(const Config& config, OwnKeys keys) {
+Result<std::unique_ptr<Agent>> Agent::start(const Config& config, OwnKeys keys, int stop) {
     if (::sodium_init() < 0) return failure(ErrorCode::failed, "libsodium does not start");
     const auto account = find_account(config.user);
     if (!account) return failure(ErrorCode::failed, account.error().message + "; applications run as this one (option sessions.user)");
@@ -89,6 +90,9 @@ Result<std::unique_ptr<Agent>> Agent::start(const Config& config, OwnKeys keys) 
     clear_leftover_groups(config.cgroup_root);
     const auto probe = probe_checkpoints(config.run_folder + "/checkpoint-probe", kProbePatienceMs);
     spdlog::info("node={} door={} checkpoints={}", config.node.value, port_of(listener->get()), probe.possible ? "possible" : probe.reason);
+    if (config.one_time_key && keys.is_given()) {
+        if (const auto enrolled = enrol(config, keys, stop); !enrolled) return tl::unexpected(enrolled.error());
+    }
     std::unique_ptr<Agent> agent(new Agent(config, std::move(keys), make_identity(config, probe, port_of(listener->get()), door->key())));
     if (auto opened = agent->open_parts(*account, std::move(*listener), std::move(*door), probe.possible, probe.reason); !opened) return tl::unexpected(opened.error());
     return agent;

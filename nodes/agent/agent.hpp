@@ -23,9 +23,10 @@ class Agent {
     /// How long finding out about checkpoints may delay a start.
     static constexpr int kProbePatienceMs = 3'000;
 
-    /// Takes the door's port, clears what an earlier agent left, and begins to connect.
-    /// Errors: `failed` (port in use, no account, …), `invalid` (keys).
-    [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config, OwnKeys keys);
+    /// Takes the door's port, clears what an earlier agent left, names its key if it was given a one-time key, which may take
+    /// until the manager answers, and begins to connect. `stop`: readable when it is time to end.
+    /// Errors: `failed` (port in use, no account, …), `invalid` (keys), `refused` (the one-time key), `unavailable` (asked to end).
+    [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config, OwnKeys keys, int stop);
     ~Agent();
     Agent(const Agent&) = delete;
     Agent& operator=(const Agent&) = delete;

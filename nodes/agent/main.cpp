@@ -12,7 +12,6 @@
 
 #include "nodes/agent/agent.hpp"
 #include "nodes/agent/config.hpp"
-#include "nodes/agent/enrol.hpp"
 #include "nodes/agent/held.hpp"
 #include "nodes/agent/own_keys.hpp"
 #include "nodes/agent/probe.hpp"
@@ -91,13 +90,11 @@ int main(int count, char** words) {
     }
     if (const auto taken = understudy::node::take_on(config->machine); !taken) spdlog::warn("{}", taken.error().message);
     auto keys = understudy::node::OwnKeys::load(*config);
-    const bool newcomer = keys && config->one_time_key && keys->is_given();
-    const auto enrolled = newcomer ? understudy::node::enrol(*config, *keys, signals.get()) : understudy::Result<>();
-    if (!keys || !enrolled) {
-        spdlog::error("{}", keys ? enrolled.error().message : keys.error().message);
+    if (!keys) {
+        spdlog::error("{}", keys.error().message);
         return 1;
     }
-    auto agent = Agent::start(*config, std::move(*keys));
+    auto agent = Agent::start(*config, std::move(*keys), signals.get());
     if (!agent) {
         spdlog::error("{}", agent.error().message);
         return 1;
