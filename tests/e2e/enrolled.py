@@ -1,7 +1,7 @@
 """Machines enrolled by hand: agents on computers that the manager did not make and cannot destroy. They register, are
 shown and serve a terminal; what a lost one did goes on elsewhere, a session only when its lease proves that it stands
-still. What ends on them is noticed as fast as it is where nothing is emulated: those figures are printed. No virtual
-machine is made here: each computer is a tree of processes with mounts and a control group of its
+still. They make their keys themselves, with a one-time key. What ends on them is noticed as fast as it is where nothing
+is emulated: those figures are printed. No virtual machine is made here: each computer is a tree of processes with mounts and a control group of its
 own, which ends all at once, as by a power cut.
 
     enrolled.py [--only TEXT]
@@ -9,6 +9,7 @@ own, which ends all at once, as by a power cut.
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -57,12 +58,10 @@ class Wire:
         with contextlib.suppress(OSError):  # closed
             while True:
                 near, _ = self._listener.accept()
-                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with near:
                     if self._cut:
                         continue
                     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.to)) as far:
-                        far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                         self._carry(near, far)
 
     def _carry(self, *ends):
@@ -97,9 +96,14 @@ class Computer:
         self.wire = None
         self._process = None
 
+    def make_key(self):
+        """A one-time key; what is printed with it is for the manager's configuration."""
+        said = run(BUILD / "client/command/understudy", "keys", "one-time", "--for", 30, "--out", self.key)
+        self._given = "".join(line + "\n" for line in said.splitlines() if re.match("one_time_key|valid_until", line))
+
     def peer(self):
-        return {"name": self.name, "role": "agent", "key": self.cluster.public_half(self.key), "host": "here", "slots": 4,
-                "door": f"127.0.0.1:{self.door_port}"}
+        door = f"127.0.0.1:{self.door_port}"
+        return toml_table("[[peer]]", {"name": self.name, "role": "agent", "host": "here", "slots": 4, "door": door}).rstrip() + "\n" + self._given + "\n"
 
     def install(self):
         (self.folder / "bin").mkdir(parents=True)
@@ -108,10 +112,9 @@ class Computer:
         shutil.copytree(PROJECT / "nodes" / "presentation" / "desktop", self.folder / "share" / "desktop")
 
     def configure(self, number):
-        keys = dict(line.split(" = ") for line in self.key.read_text(encoding="utf-8").splitlines() if " = " in line)
         text = toml_table("[manager]", {"endpoint": f"tcp://127.0.0.1:{self.wire_port}",
                                         "public_key": self.cluster.public_half(self.cluster.state / "manager.keys")})
-        text += f"[keys]\npublic = {keys['public_key']}\nsecret = {keys['secret_key']}\n"
+        text += self.key.read_text(encoding="utf-8")
         text += toml_table("[node]", {"id": number, "door_port": self.door_port, "door_address": "127.0.0.1", "host_name": self.name})
         text += toml_table("[directories]", {"state": "/tmp/state", "run": "/tmp/run", "programs": "/tmp", "cgroup": str(self.group)})
         text += toml_table("[sessions]", {"user": "nobody"}) + toml_table("[log]", {"level": "debug"})
@@ -130,6 +133,9 @@ class Computer:
         self._process.kill()
         self._process.wait()
         return moment
+
+    def log(self):
+        return (self.cluster.results / f"{self.name}.log").read_text(encoding="utf-8", errors="replace")
 
     def process(self, name):
         """The newest of that name on it."""
@@ -175,13 +181,13 @@ class Enrolled(Cluster):
         self.computers = {name: Computer(self, name, ports + 2 * i) for i, name in enumerate(computers)}
 
     def prepare(self):
-        for name, computer in self.computers.items():
-            run(BUILD / "client/command/understudy", "keys", "new", "--out", self.dir / f"{name}.key")
+        for computer in self.computers.values():
+            computer.make_key()
             computer.install()
         super().prepare()
 
     def configuration(self):
-        return super().configuration() + "".join(toml_table("[[peer]]", computer.peer()) for computer in self.computers.values())
+        return super().configuration() + "".join(computer.peer() for computer in self.computers.values())
 
     def close(self):
         for computer in self.computers.values():
@@ -297,6 +303,51 @@ def a_session_stands_still_before_it_leaves_one_that_only_the_manager_does_not_h
         desk.leave()
 
 
+def a_one_time_key_names_one_key_and_keys_are_replaced_without_an_outage():
+    with Enrolled("enrolled-keys", computers=("box-a", "box-b")) as cluster:
+        desk = Desk(cluster)
+        cluster.begin_work(desk)
+        computer = cluster.named(cluster.session("xterm")["primary"])
+        number, before = cluster.session("xterm")["primary"], cluster.newest_incident()
+
+        def kept():
+            return (cluster.state / "keys" / f"{number}.toml").read_text(encoding="utf-8")
+
+        given = re.search('one_time_key = "(.*)"', computer.peer()).group(1)
+        until(lambda: re.search("^key = ", kept(), re.M) and f"key = '{given}'" not in kept().replace('"', "'").replace("given", ""), 10,
+              lambda: f"it speaks with a key of its own: {kept()}")
+        first = kept()
+        agent = next(int(process.name) for process in Path("/proc").iterdir() if process.name.isdigit() and agent_of(process, computer))
+        os.kill(agent, signal.SIGHUP)
+        until(lambda: "this agent has a new key" in computer.log() and kept() != first, 20, lambda: f"it replaces its key: {computer.log()[-800:]}")
+        time.sleep(3 * TIMING["heartbeat_ms"] / 1000)
+        claim(cluster.newest_incident() == before, f"nothing should come of it: {cluster.incidents(after=before)}")
+        claim(cluster.node(number)["health"] == "healthy", f"it should be well: {cluster.node(number)}")
+        claim(f"the connection of node {number} broke" not in cluster.manager_log.read_text(encoding="utf-8"), "no connection should be lost with a key")
+        desk.type_into("xterm", "echo another key\n")
+        # Whoever has seen the one-time key comes too late.
+        thief = cluster.dir / "thief"
+        shutil.copytree(computer.folder, thief)
+        text = re.sub("door_port = .*", "door_port = 0", (computer.folder / "agent.toml").read_text(encoding="utf-8"))
+        (thief / "agent.toml").write_text(re.sub('/tmp/(state|run)"', lambda found: f'{thief}/{found.group(1)}"', text), encoding="utf-8")
+        with open(cluster.results / "thief.log", "wb") as log:
+            stolen = subprocess.Popen([thief / "bin" / "understudy-agent", "--config", thief / "agent.toml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        time.sleep(3)
+        stolen.kill()
+        stolen.wait()
+        claim(cluster.node(number)["health"] == "healthy" and cluster.newest_incident() == before, "a stolen one-time key should do nothing")
+        desk.type_into("xterm", "echo still mine\n")
+        desk.leave()
+
+
+def agent_of(process, computer):
+    """Whether that is the agent of this computer."""
+    with contextlib.suppress(OSError):
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        return words[0] == b"/tmp/bin/understudy-agent" and str(computer.group) in (process / "root/tmp/agent.toml").read_text(encoding="utf-8")
+    return False
+
+
 def ends_are_detected_within_milliseconds_where_nothing_is_emulated():
     with Enrolled("enrolled-detected", timing={**TIMING, "crash_limit": 1000}) as cluster:
         desk = Desk(cluster)
@@ -317,6 +368,7 @@ def ends_are_detected_within_milliseconds_where_nothing_is_emulated():
 
 
 CLAIMS = (
+    a_one_time_key_names_one_key_and_keys_are_replaced_without_an_outage,
     ends_are_detected_within_milliseconds_where_nothing_is_emulated,
     they_register_are_shown_and_serve_and_a_desktop_moves_to_the_one_that_is_left,
     a_session_leaves_a_lost_one_only_when_its_lease_is_over,
