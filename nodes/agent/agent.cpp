@@ -27,6 +27,7 @@ namespace {
 constexpr Duration kLoadInterval = std::chrono::seconds(1);
 constexpr Duration kKeyLookInterval = std::chrono::hours(1);
 constexpr Duration kNameAgain = std::chrono::seconds(2);
+constexpr int kNextLookMs = 10;  ///< for the moments in which two connections are open
 constexpr std::int64_t kDayMs = 24 * 60 * 60 * 1000;
 
 std::int64_t wall_ms() {
@@ -75,7 +76,7 @@ Agent::Agent(const Config& config, OwnKeys keys, const Identity& identity)
     : config_(config), incarnation_(identity.incarnation), core_(identity), keys_(std::move(keys)), witnesses_(loop_, pump_) {}
 Agent::~Agent() = default;
 
-Result<std::unique_ptr<Agent>> Agent::start(const Config& config, OwnKeys keys, int stop) {
+Result<std::unique_ptr<Agent>> Agent::start(const Config& config, OwnKeys keys) {
     if (::sodium_init() < 0) return failure(ErrorCode::failed, "libsodium does not start");
     const auto account = find_account(config.user);
     if (!account) return failure(ErrorCode::failed, account.error().message + "; applications run as this one (option sessions.user)");
@@ -90,9 +91,6 @@ Result<std::unique_ptr<Agent>> Agent::start(const Config& config, OwnKeys keys, 
     clear_leftover_groups(config.cgroup_root);
     const auto probe = probe_checkpoints(config.run_folder + "/checkpoint-probe", kProbePatienceMs);
     spdlog::info("node={} door={} checkpoints={}", config.node.value, port_of(listener->get()), probe.possible ? "possible" : probe.reason);
-    if (config.one_time_key && keys.is_given()) {
-        if (const auto enrolled = enrol(config, keys, stop); !enrolled) return tl::unexpected(enrolled.error());
-    }
     std::unique_ptr<Agent> agent(new Agent(config, std::move(keys), make_identity(config, probe, port_of(listener->get()), door->key())));
     if (auto opened = agent->open_parts(*account, std::move(*listener), std::move(*door), probe.possible, probe.reason); !opened) return tl::unexpected(opened.error());
     return agent;
@@ -133,9 +131,6 @@ Result<> Agent::open_parts(const Account& account, Descriptor listener, streams:
     desktops_ = std::make_unique<Desktops>(loop_, std::move(presentation), std::move(desktops));
     open_door(std::move(listener), std::move(door));
 
-    auto link = connect();
-    if (!link) return tl::unexpected(link.error());
-    link_ = std::move(*link);
     return {};
 }
 
@@ -166,6 +161,7 @@ void Agent::look_at_keys() {
 
 /// The key before serves until the manager has heard the next one.
 void Agent::renew_keys() {
+    if (link_next_) return;  // one after the other
     const auto next = keys_.next(wall_ms());
     if (!next) {
         spdlog::warn("the key of this agent stays as it is: {}", next.error().message);
@@ -195,8 +191,16 @@ void Agent::take_new_key(const KeyNamed& named) {
         spdlog::error("no connection under the new key: {}", link.error().message);
         return;
     }
+    link_next_ = std::move(*link);
+}
+
+/// The manager ends the connection before when it hears this one.
+void Agent::look_at_next_link() {
+    link_next_->wait(-1, 0);
+    if (!link_next_->stands()) return;
     spdlog::info("this agent has a new key");
-    link_before_ = std::exchange(link_, std::move(*link));
+    link_before_ = std::exchange(link_, std::move(link_next_));
+    feed(LinkChanged{true});
 }
 
 void Agent::open_door(Descriptor listener, streams::DoorIdentity identity) {
@@ -297,13 +301,24 @@ void Agent::measure_load() {
 void Agent::take_signals(int signals) {
     signalfd_siginfo said{};
     while (::read(signals, &said, sizeof said) == static_cast<ssize_t>(sizeof said)) {
-        if (said.ssi_signo == SIGHUP) renew_keys();
-        else ending_ = true;
+        if (said.ssi_signo != SIGHUP) ending_ = true;
+        else if (link_) renew_keys();
     }
 }
 
-void Agent::run(int signals) {
+Result<> Agent::begin() {
+    if (config_.one_time_key && keys_.is_given()) {
+        if (auto enrolled = enrol(config_, keys_, loop_, ending_); !enrolled) return enrolled;
+    }
+    auto link = connect();
+    if (!link) return tl::unexpected(link.error());
+    link_ = std::move(*link);
+    return {};
+}
+
+Result<> Agent::run(int signals) {
     const auto watch = loop_.watch(signals, EPOLLIN, [this, signals](std::uint32_t) { take_signals(signals); });
+    if (auto begun = begin(); !begun) return ending_ ? Result<>() : begun;
     feeding_ = true;
     carry_out(core_.start(loop_.now()));
     feeding_ = false;
@@ -316,12 +331,15 @@ void Agent::run(int signals) {
             const int until_wake = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
             timeout_ms = timeout_ms < 0 ? until_wake : std::min(timeout_ms, until_wake);
         }
+        if (link_next_) timeout_ms = timeout_ms < 0 ? kNextLookMs : std::min(timeout_ms, kNextLookMs);
         link_->wait(loop_.descriptor(), timeout_ms);
+        if (link_next_) look_at_next_link();
         loop_.dispatch();
         if (loop_.now() >= wake_at_) feed(Woken{});
     }
     loop_.unwatch(watch);
     spdlog::info("ending");
+    return {};
 }
 
 }  // namespace understudy::node

@@ -23,27 +23,28 @@ class Agent {
     /// How long finding out about checkpoints may delay a start.
     static constexpr int kProbePatienceMs = 3'000;
 
-    /// Takes the door's port, clears what an earlier agent left, names its key if it was given a one-time key, which may take
-    /// until the manager answers, and begins to connect. `stop`: readable when it is time to end.
-    /// Errors: `failed` (port in use, no account, …), `invalid` (keys), `refused` (the one-time key), `unavailable` (asked to end).
-    [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config, OwnKeys keys, int stop);
+    /// Takes the door's port and clears what an earlier agent left. Errors: `failed` (port in use, no account, …).
+    [[nodiscard]] static Result<std::unique_ptr<Agent>> start(const Config& config, OwnKeys keys);
     ~Agent();
     Agent(const Agent&) = delete;
     Agent& operator=(const Agent&) = delete;
 
-    /// Returns when it was asked to end. `signals`: a signalfd; SIGHUP replaces this agent's key, others end it.
-    void run(int signals);
+    /// Names its key if it was given a one-time key, connects, and returns when it was asked to end. `signals`: a signalfd;
+    /// SIGHUP replaces this agent's key, others end it. Errors: `invalid` (keys), `refused` (the one-time key), `failed`.
+    [[nodiscard]] Result<> run(int signals);
 
   private:
     Agent(const Config& config, OwnKeys keys, const Identity& identity);
     [[nodiscard]] Result<> open_parts(const Account& account, Descriptor listener, streams::DoorIdentity door, bool can_checkpoint, const std::string& reason);
     void open_door(Descriptor listener, streams::DoorIdentity identity);
+    [[nodiscard]] Result<> begin();
     [[nodiscard]] Result<std::unique_ptr<Link>> connect();
     void hear(const Message& message);
     void take_signals(int signals);
     void look_at_keys();
     void renew_keys();
     void take_new_key(const KeyNamed& named);
+    void look_at_next_link();
     void feed(const Event& event);
     void carry_out(const Step& step);
     void on(const SendToManager& action);
@@ -64,6 +65,7 @@ class Agent {
     OwnKeys keys_;
     Loop::Id renewing_ = 0;              ///< says the name of the next key again; 0: none is to be
     std::unique_ptr<Link> link_;
+    std::unique_ptr<Link> link_next_;    ///< under the key that is next, until it stands
     std::unique_ptr<Link> link_before_;  ///< under the key before, until the manager was heard under this one
     std::unique_ptr<Sessions> sessions_;
     std::unique_ptr<Desktops> desktops_;

@@ -1,9 +1,9 @@
 // See enrol.hpp.
 #include "nodes/agent/enrol.hpp"
 
-#include <poll.h>
-
+#include <algorithm>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <variant>
 
@@ -18,14 +18,9 @@ std::int64_t wall_ms() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-bool is_readable(int descriptor) {
-    pollfd look{descriptor, POLLIN, 0};
-    return ::poll(&look, 1, 0) > 0;
-}
-
 }  // namespace
 
-Result<> enrol(const Config& config, OwnKeys& keys, int stop) {
+Result<> enrol(const Config& config, OwnKeys& keys, Loop& loop, const bool& ending) {
     const auto next = keys.next(wall_ms());
     if (!next) return tl::unexpected(next.error());
     std::optional<KeyNamed> answer;
@@ -45,8 +40,10 @@ Result<> enrol(const Config& config, OwnKeys& keys, int stop) {
     link = std::move(*opened);
     auto again = std::chrono::steady_clock::now() + std::chrono::milliseconds(kAgainMs);
     while (!answer) {
-        link->wait(stop, kAgainMs);
-        if (is_readable(stop)) return failure(ErrorCode::unavailable, "asked to end before the manager knew this machine's key");
+        const int due_ms = loop.timeout_ms();
+        link->wait(loop.descriptor(), due_ms < 0 ? kAgainMs : std::min(due_ms, kAgainMs));
+        loop.dispatch();
+        if (ending) return failure(ErrorCode::unavailable, "asked to end before the manager knew this machine's key");
         if (std::chrono::steady_clock::now() < again) continue;
         link->send(NameKey{next->public_key});
         again += std::chrono::milliseconds(kAgainMs);

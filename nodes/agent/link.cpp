@@ -91,7 +91,8 @@ void Link::receive_changes() {
         const bool first = frame.more() && frame.size() >= sizeof event;
         if (first) {
             std::memcpy(&event, frame.data(), sizeof event);
-            listener_.on_change(event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+            stands_ = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+            listener_.on_change(stands_);
         }
     }
 }

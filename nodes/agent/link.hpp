@@ -31,8 +31,11 @@ class Link {
     /// Never blocks: what can't leave now is dropped; the core says it again.
     void send(const Message& message);
 
+    /// The connection stands, as far as was heard in wait().
+    [[nodiscard]] bool stands() const { return stands_; }
+
     /// Waits until something arrives, `also` becomes readable, or the time is over; handles what arrived.
-    /// `timeout_ms` -1: no limit.
+    /// `timeout_ms` -1: no limit. `also` -1: nothing else.
     void wait(int also, int timeout_ms);
 
   private:
@@ -45,6 +48,7 @@ class Link {
     std::unique_ptr<Sockets> sockets_;
     std::uint64_t incarnation_ = 0;
     std::uint64_t sequence_ = 0;
+    bool stands_ = false;
 };
 
 }  // namespace understudy::node

@@ -94,11 +94,14 @@ int main(int count, char** words) {
         spdlog::error("{}", keys.error().message);
         return 1;
     }
-    auto agent = Agent::start(*config, std::move(*keys), signals.get());
+    auto agent = Agent::start(*config, std::move(*keys));
     if (!agent) {
         spdlog::error("{}", agent.error().message);
         return 1;
     }
-    (*agent)->run(signals.get());
+    if (const auto ended = (*agent)->run(signals.get()); !ended) {
+        spdlog::error("{}", ended.error().message);
+        return 1;
+    }
     return 0;
 }

@@ -2,8 +2,6 @@
 // other, over loopback.
 #include <catch2/catch.hpp>
 
-#include <sys/eventfd.h>
-
 #include <atomic>
 #include <filesystem>
 #include <functional>
@@ -98,11 +96,11 @@ struct Machine {
         Result<> result;
         std::atomic<bool> done = false;
         std::thread thread([&] {
-            result = node::enrol(config, keys, stop.get());
+            result = node::enrol(config, keys, loop, ending);
             done = true;
         });
         const bool ended = office.turn_until([&] { return done.load(); });
-        if (!ended) static_cast<void>(::eventfd_write(stop.get(), 1));
+        if (!ended) loop.post([this] { ending = true; });
         thread.join();
         CHECK(ended);
         return result;
@@ -138,7 +136,8 @@ struct Machine {
     Office& office;
     test::TemporaryDirectory folder;
     node::Config config;
-    UniqueFd stop{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    node::Loop loop;
+    bool ending = false;
     std::vector<Message> heard;
     bool stands = false;
 };

@@ -59,14 +59,18 @@ class Wire:
         with contextlib.suppress(OSError):  # closed
             while True:
                 near, _ = self._listener.accept()
-                with near:
-                    if self._cut:
-                        continue
-                    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.to)) as far:
-                        self._carry(near, far)
+                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near):
+        with near:
+            if self._cut:
+                return
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.to)) as far:
+                for end in (near, far):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._carry(near, far)
 
     def _carry(self, *ends):
-        """An agent has one connection at a time."""
         while not self._cut:
             for end in select.select(ends, [], [], 0.1)[0]:
                 data = end.recv(65536)
