@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -29,8 +30,9 @@ void make_non_blocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_N
 
 }  // namespace
 
-Pump::Pump(std::chrono::milliseconds handshake_patience)
+Pump::Pump(std::chrono::milliseconds handshake_patience, std::optional<int> niceness)
     : handshake_patience_(handshake_patience),
+      niceness_(niceness),
       client_context_(make_client_context()),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -114,6 +116,8 @@ void Pump::run() {
     sigset_t all;
     sigfillset(&all);
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    // Without the right to be less nice than whoever made us, we are as nice as they are.
+    if (niceness_) (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), *niceness_);
     std::array<epoll_event, kEventsPerTurn> events{};
     while (!stopping_.load()) {
         int handshakes_left = kHandshakesPerTurn;

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -41,8 +42,9 @@ public:
     static constexpr int kHandshakesPerTurn = 4;                            ///< steps of handshakes between two looks at streams
     static constexpr std::chrono::milliseconds kLeavePatience{5000};        ///< for the rest, once the user has closed
 
-    /// Never fails: a pump that could not be set up says why to everybody who hands it a stream.
-    explicit Pump(std::chrono::milliseconds handshake_patience = kHandshakePatience);
+    /// Never fails: a pump that could not be set up says why to everybody who hands it a stream. `niceness`: of its
+    /// thread, as nice(1) counts; not given: that of the thread that makes it. Ciphers take the processor.
+    explicit Pump(std::chrono::milliseconds handshake_patience = kHandshakePatience, std::optional<int> niceness = {});
     /// Cuts all streams. Identities given to it must live as long.
     ~Pump();
     Pump(const Pump&) = delete;
@@ -83,6 +85,7 @@ private:
     [[nodiscard]] int patience_ms() const;
 
     const std::chrono::milliseconds handshake_patience_;
+    const std::optional<int> niceness_;
     TlsContext client_context_;
     OwnedFd epoll_;
     OwnedFd wake_;

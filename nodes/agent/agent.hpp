@@ -61,7 +61,8 @@ class Agent {
     const std::uint64_t incarnation_;
     Loop loop_;
     AgentCore core_;
-    streams::Pump pump_;   ///< for streams to the doors of others; outlives who uses it
+    /// For streams to the doors of others: checkpoints, which give way to what people look at. Outlives who uses it.
+    streams::Pump pump_{streams::Pump::kHandshakePatience, 5};
     OwnKeys keys_;
     Loop::Id renewing_ = 0;              ///< says the name of the next key again; 0: none is to be
     std::unique_ptr<Link> link_;

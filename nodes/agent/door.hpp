@@ -113,7 +113,9 @@ class Door {
     GuestId next_ = 1;
     std::map<GuestId, Guest> guests_;
     std::set<GuestId> waiting_room_;         ///< oldest first; those in stage `line`
-    streams::Pump pump_;                     ///< last: its streams refer to the identity
+    /// As nice as the X servers whose pictures it brings, not as urgent as the agent. Last: its streams refer to the identity.
+    streams::Pump pump_{streams::Pump::kHandshakePatience, 0};
+};
 };
 
 }  // namespace understudy::node
