@@ -116,6 +116,5 @@ class Door {
     /// As nice as the X servers whose pictures it brings, not as urgent as the agent. Last: its streams refer to the identity.
     streams::Pump pump_{streams::Pump::kHandshakePatience, 0};
 };
-};
 
 }  // namespace understudy::node

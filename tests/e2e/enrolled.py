@@ -33,11 +33,12 @@ BOXES = ("box-a", "box-b", "box-c")
 XTERM = {"name": "xterm", "title": "Terminal", "command": ["xterm"], "protection": "restart"}
 TIMING = {"heartbeat_ms": 500, "silence_ms": 2000, "lease_ms": 6000}
 
-# A computer: nothing of it is on the disk of the machine that plays it. $1 is a folder with its programs and agent.toml.
+# A computer. $1 is a folder with its programs and agent.toml, and with its disk: what it keeps when its power goes.
 COMPUTER = """set -e
 mount --make-rprivate /
 mount -t tmpfs computer /mnt
 cp -r "$1"/. /mnt
+mount --bind "$1"/state /mnt/state
 chmod 1777 /mnt
 mount --move /mnt /tmp
 /tmp/bin/understudy-agent --config /tmp/agent.toml & wait
@@ -112,6 +113,7 @@ class Computer:
 
     def install(self):
         (self.folder / "bin").mkdir(parents=True)
+        (self.folder / "state").mkdir()
         for name in PROGRAMS:
             shutil.copy(next((BUILD / "nodes").rglob(name)), self.folder / "bin")
         shutil.copytree(PROJECT / "nodes" / "presentation" / "desktop", self.folder / "share" / "desktop")
