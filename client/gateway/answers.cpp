@@ -137,11 +137,20 @@ Response make_answer(const Request& request, http::status status, std::string bo
     return response;
 }
 
-bool is_same_origin(const Request& request) {
+bool is_same_origin(const Server& server, const Request& request) {
+    if (request["Sec-Fetch-Site"] == "cross-site") return false;
     const std::string_view origin = view_of(request[http::field::origin]);
     if (origin.empty()) return true;
-    const std::string_view host = view_of(request[http::field::host]);
-    return origin == "http://" + std::string(host) || origin == "https://" + std::string(host);
+    const std::string host(view_of(request[http::field::host]));
+    // Without TLS of our own there may be a proxy in front that has it.
+    return origin == "https://" + host || (server.tls() == nullptr && origin == "http://" + host);
+}
+
+bool is_this_machine(std::string_view host) {
+    const auto colon = host.rfind(':');
+    const bool six = !host.empty() && host.front() == '[';
+    const std::string_view name = six ? host.substr(0, host.find(']') + 1) : host.substr(0, colon);
+    return name.empty() || name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.") || name == "[::1]";
 }
 
 Response plain_answer(const Request& request, http::status status, const std::string& text) {

@@ -11,7 +11,11 @@ namespace understudy::gateway {
 [[nodiscard]] Right right_of(const Server& server, const Request& request);
 
 /// Whether a request comes from one of our own pages, or from no browser at all.
-[[nodiscard]] bool is_same_origin(const Request& request);
+[[nodiscard]] bool is_same_origin(const Server& server, const Request& request);
+
+/// Whether the value of a Host header means the machine the browser itself runs on. What a browser is told to
+/// remember of it would hold for every other program there as well.
+[[nodiscard]] bool is_this_machine(std::string_view host);
 
 /// The answer to anything but a WebSocket. Never fails.
 [[nodiscard]] asio::awaitable<Response> answer(Server& server, const Request& request);

@@ -143,7 +143,7 @@ Response not_logged_in(const Request& request) {
 asio::awaitable<Response> answer_act(Server& server, const Request& request, Right right) {
     const auto refuse = [&](ErrorCode code, const std::string& text) { return error_answer(request, {code, text}); };
     if (request.method() != http::verb::post) co_return plain_answer(request, http::status::method_not_allowed, "Use POST.\n");
-    if (request.count(kRequestHeader) == 0 || !is_same_origin(request)) {
+    if (request.count(kRequestHeader) == 0 || !is_same_origin(server, request)) {
         co_return plain_answer(request, http::status::forbidden, std::string("Acts need the header ") + kRequestHeader + " and come from pages of this gateway alone.\n");
     }
     const Json json = Json::parse(request.body(), nullptr, false);

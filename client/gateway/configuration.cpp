@@ -1,12 +1,15 @@
 // See configuration.hpp.
 #include "client/gateway/configuration.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <fstream>
 
 namespace understudy::gateway {
 namespace {
 
 constexpr std::size_t kShortestAccessKey = 16;
+constexpr std::size_t kLongestName = 253;
 
 enum class Needed { yes, no };
 
@@ -38,13 +41,39 @@ Result<> take_texts(const client::OptionFile& file, GatewayConfiguration& config
     for (const auto& [option, target] : {std::pair{"gateway.address", &configuration.address},
                                          std::pair{"gateway.port_file", &configuration.port_file},
                                          std::pair{"gateway.novnc", &configuration.novnc},
-                                         std::pair{"gateway.pages", &configuration.pages}}) {
+                                         std::pair{"gateway.pages", &configuration.pages},
+                                         std::pair{"gateway.state_dir", &configuration.state_dir},
+                                         std::pair{"gateway.certificate", &configuration.certificate},
+                                         std::pair{"gateway.key", &configuration.key}}) {
         const auto value = file.text(option);
         if (!value) return tl::unexpected(value.error());
         if (*value) *target = **value;
     }
-    for (std::string* path : {&configuration.port_file, &configuration.novnc, &configuration.pages}) {
+    if (configuration.state_dir.empty()) configuration.state_dir = "gateway-state";
+    for (std::string* path : {&configuration.port_file, &configuration.novnc, &configuration.pages, &configuration.state_dir,
+                              &configuration.certificate, &configuration.key}) {
         if (!path->empty()) *path = file.resolved(*path);
+    }
+    return {};
+}
+
+Result<> take_tls(const client::OptionFile& file, GatewayConfiguration& configuration) {
+    const auto tls = file.text("gateway.tls");
+    if (!tls) return tl::unexpected(tls.error());
+    if (*tls && **tls != "on" && **tls != "off") return file.complaint("gateway.tls", "must be \"on\" or \"off\"");
+    configuration.tls = *tls && **tls == "off" ? Tls::off : Tls::on;
+    if (configuration.certificate.empty() != configuration.key.empty()) {
+        return file.complaint(configuration.key.empty() ? "gateway.key" : "gateway.certificate",
+                              "is missing: a certificate is of no use without its key, and the other way round");
+    }
+    auto names = file.texts("gateway.names");
+    if (!names) return tl::unexpected(names.error());
+    for (const std::string& name : *names) {
+        const auto fine = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' || c == ':' || c == '*'; };
+        if (name.empty() || name.size() > kLongestName || !std::all_of(name.begin(), name.end(), fine)) {
+            return file.complaint("gateway.names", "holds \"" + name + "\", which is neither a host name nor an address");
+        }
+        if (std::find(configuration.names.begin(), configuration.names.end(), name) == configuration.names.end()) configuration.names.push_back(name);
     }
     return {};
 }
@@ -57,13 +86,15 @@ Result<GatewayConfiguration> load_gateway_configuration(const std::string& path)
     const auto known = file->only({"manager", "manager_key", "public_key", "secret_key", "key_file", "terminal.*",
                                    "gateway.address", "gateway.port", "gateway.port_file", "gateway.access_key",
                                    "gateway.access_key_file", "gateway.observer_key", "gateway.observer_key_file", "gateway.novnc", "gateway.pages", "gateway.connections",
-                                   "gateway.detach_after_s"});
+                                   "gateway.detach_after_s", "gateway.state_dir", "gateway.tls", "gateway.certificate", "gateway.key",
+                                   "gateway.names", "gateway.connections_per_address"});
     if (!known) return tl::unexpected(known.error());
     GatewayConfiguration configuration;
     auto manager = client::take_configuration(*file);
     if (!manager) return tl::unexpected(manager.error());
     configuration.manager = std::move(*manager);
     if (const auto taken = take_texts(*file, configuration); !taken) return tl::unexpected(taken.error());
+    if (const auto taken = take_tls(*file, configuration); !taken) return tl::unexpected(taken.error());
     auto key = take_key(*file, "gateway.access_key", Needed::yes);
     if (!key) return tl::unexpected(key.error());
     configuration.access_key = std::move(*key);
@@ -79,6 +110,9 @@ Result<GatewayConfiguration> load_gateway_configuration(const std::string& path)
     const auto connections = file->number("gateway.connections", 1, 10000, 256);
     if (!connections) return tl::unexpected(connections.error());
     configuration.connections = static_cast<std::size_t>(*connections);
+    const auto per_address = file->number("gateway.connections_per_address", 1, 10000, 64);
+    if (!per_address) return tl::unexpected(per_address.error());
+    configuration.connections_per_address = static_cast<std::size_t>(*per_address);
     const auto detach = file->number("gateway.detach_after_s", 1, 86400, 30);
     if (!detach) return tl::unexpected(detach.error());
     configuration.detach_after = std::chrono::seconds(*detach);

@@ -3,6 +3,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <array>
+#include <functional>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -41,9 +46,16 @@ void heard_from_terminal(TerminalRoom& room, const std::string& text) {
     }
 }
 
-asio::awaitable<void> serve_terminal_events(Server& server, TerminalEvents asked, WebSocket socket) {
+std::function<void()> closing(const std::shared_ptr<EventSocket>& page) {
+    return [weak = std::weak_ptr(page)] {
+        if (const auto there = weak.lock()) there->close();
+    };
+}
+
+asio::awaitable<void> serve_terminal_events(Server& server, TerminalEvents asked, WebSocket socket, std::shared_ptr<Visit> visit) {
     const auto room = server.room(asked.terminal, asked.place);
     const auto page = std::make_shared<EventSocket>(server.context(), std::move(socket));
+    visit->end = closing(page);
     if (!room) {
         page->push(nlohmann::json{{"event", "refused"}, {"text", room.error().message}}.dump());
     } else {
@@ -55,16 +67,17 @@ asio::awaitable<void> serve_terminal_events(Server& server, TerminalEvents asked
     if (room) (*room)->remove_page(page);
 }
 
-asio::awaitable<void> serve_watch(Server& server, Watch asked, WebSocket socket) {
+asio::awaitable<void> serve_watch(Server& server, Watch asked, WebSocket socket, std::shared_ptr<Visit> visit) {
     const auto page = std::make_shared<EventSocket>(server.context(), std::move(socket), asked.changes ? Offers::changes : Offers::whole);
+    visit->end = closing(page);
     server.desk().add_watcher(page);
     co_await EventSocket::run(page, [](const std::string&) {});
     server.desk().remove_watcher(page);
 }
 
-asio::awaitable<void> serve_websocket(Server& server, beast::tcp_stream stream, const Request& request, Asked asked) {
-    stream.expires_never();  // the WebSocket has time-outs of its own
-    WebSocket socket(std::move(stream));
+asio::awaitable<void> serve_websocket(Server& server, Line line, const Request& request, Asked asked, std::shared_ptr<Visit> visit) {
+    line.next_layer().expires_never();  // the WebSocket has time-outs of its own
+    WebSocket socket(std::move(line));
     websocket::stream_base::timeout timeout{};
     timeout.handshake_timeout = limits::kRequestTime;
     timeout.idle_timeout = limits::kSilence;
@@ -75,12 +88,12 @@ asio::awaitable<void> serve_websocket(Server& server, beast::tcp_stream stream, 
     co_await socket.async_accept(request, into(error));
     if (error) co_return;
     if (const auto* events = std::get_if<TerminalEvents>(&asked)) {
-        co_await serve_terminal_events(server, *events, std::move(socket));
+        co_await serve_terminal_events(server, *events, std::move(socket), visit);
     } else if (const auto* wanted = std::get_if<TerminalStream>(&asked)) {
         const auto room = server.room(wanted->terminal, wanted->place);
-        if (room) co_await serve_stream(server.context(), *room, std::move(socket));
+        if (room) co_await serve_stream(server.context(), *room, std::move(socket), visit);
     } else {
-        co_await serve_watch(server, std::get<Watch>(asked), std::move(socket));
+        co_await serve_watch(server, std::get<Watch>(asked), std::move(socket), visit);
     }
 }
 
@@ -89,10 +102,49 @@ bool is_websocket(const Asked& asked) {
            std::holds_alternative<Watch>(asked);
 }
 
-asio::awaitable<void> send(beast::tcp_stream& stream, const Response& response, error_code& error) {
-    stream.expires_after(limits::kAnswerTime);
+asio::awaitable<void> send(Line& line, Response response, std::string_view host, error_code& error) {
+    line.next_layer().expires_after(limits::kAnswerTime);
+    if (line.is_secure() && !is_this_machine(host)) response.set("Strict-Transport-Security", "max-age=31536000");
     http::serializer<false, http::string_body> serializer(response);
-    co_await http::async_write(stream, serializer, into(error));
+    co_await http::async_write(line, serializer, into(error));
+}
+
+/// For a browser that was sent here without "https://". What it asked for is not even looked at.
+asio::awaitable<void> refuse_plain(beast::tcp_stream& stream) {
+    static const std::string kAnswer =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 67\r\nConnection: close\r\n\r\n"
+        "This port speaks TLS alone: put https:// in front of its address.\r\n";
+    error_code error;
+    co_await asio::async_write(stream, asio::buffer(kAnswer), into(error));
+    stream.socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
+}
+
+/// The connection, ready for HTTP; nothing if the other side does not get that far in time.
+asio::awaitable<std::optional<Line>> open_line(const Server& server, asio::ip::tcp::socket socket, Visit& visit) {
+    beast::tcp_stream plain(std::move(socket));
+    if (server.tls() == nullptr) co_return Line(std::move(plain));
+    Line line(Line::Secure(std::move(plain), *server.tls()->context));
+    visit.end = [&line] { line.next_layer().close(); };
+    line.next_layer().expires_after(limits::kHandshakeTime);
+    error_code error;
+    std::array<char, 2048> early{};
+    const std::size_t length = co_await line.next_layer().async_read_some(asio::buffer(early), into(error));
+    constexpr char kHandshakeRecord = 22;
+    if (!error && early[0] != kHandshakeRecord) {
+        co_await refuse_plain(line.next_layer());
+        error = asio::error::make_error_code(asio::error::connection_refused);
+    }
+    if (!error) co_await line.secure().async_handshake(asio::ssl::stream_base::server, asio::buffer(early.data(), length), into(error));
+    visit.end = nullptr;
+    if (error) co_return std::nullopt;
+    co_return std::move(line);
+}
+
+asio::awaitable<void> say_goodbye(Line& line) {
+    error_code error;
+    line.next_layer().expires_after(limits::kGoodbyeTime);
+    if (line.is_secure()) co_await line.secure().async_shutdown(into(error));
+    line.next_layer().socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
 }
 
 /// What must be said instead of upgrading; nothing if the upgrade may go on.
@@ -103,49 +155,57 @@ std::optional<Response> upgrade_problem(const Server& server, const Request& req
     if (right == Right::observe && !std::holds_alternative<Watch>(target->asked)) {
         return plain_answer(request, http::status::forbidden, "This key may look at the console, not open terminals.\n");
     }
-    if (!is_same_origin(request)) return plain_answer(request, http::status::forbidden, "Only pages of this gateway may connect.\n");
+    if (!is_same_origin(server, request)) return plain_answer(request, http::status::forbidden, "Only pages of this gateway may connect.\n");
     return std::nullopt;
 }
 
 }  // namespace
 
-asio::awaitable<void> serve_connection(Server& server, asio::ip::tcp::socket socket) {
+asio::awaitable<void> serve_connection(Server& server, asio::ip::tcp::socket socket, std::shared_ptr<Visit> visit) {
     error_code error;
     socket.set_option(asio::ip::tcp::no_delay(true), error);
-    beast::tcp_stream stream(std::move(socket));
+    auto opened = co_await open_line(server, std::move(socket), *visit);
+    if (!opened) co_return;
+    Line line = std::move(*opened);
+    visit->end = [&line] { line.next_layer().close(); };
     beast::flat_buffer buffer(limits::kHeaderBytes + limits::kBodyBytes);
     bool first = true;
     while (true) {
         http::request_parser<http::string_body> parser;
         parser.header_limit(limits::kHeaderBytes);
         parser.body_limit(limits::kBodyBytes);
-        stream.expires_after(first ? limits::kRequestTime : limits::kIdleTime);
+        line.next_layer().expires_after(first ? limits::kRequestTime : limits::kIdleTime);
         first = false;
-        co_await http::async_read(stream, buffer, parser, into(error));
+        co_await http::async_read(line, buffer, parser, into(error));
         if (error) {
             if (is_malformed(error)) {
                 const Request nothing;
                 Response response = plain_answer(nothing, status_of(error), "The request cannot be read: " + error.message() + "\n");
                 response.keep_alive(false);
-                co_await send(stream, response, error);
+                co_await send(line, std::move(response), {}, error);
             }
             break;
         }
         const Request request = parser.release();
+        const std::string_view host(request[http::field::host].data(), request[http::field::host].size());
+        if (right_of(server, request) != Right::none) visit->known = true;
         if (websocket::is_upgrade(request)) {
             const auto target = parse_target({request.target().data(), request.target().size()});
-            if (const auto problem = upgrade_problem(server, request, target)) {
-                co_await send(stream, *problem, error);
+            if (auto problem = upgrade_problem(server, request, target)) {
+                co_await send(line, std::move(*problem), host, error);
                 break;
             }
-            co_await serve_websocket(server, std::move(stream), request, target->asked);
+            visit->end = nullptr;
+            co_await serve_websocket(server, std::move(line), request, target->asked, visit);
             co_return;
         }
-        const Response response = co_await answer(server, request);
-        co_await send(stream, response, error);
-        if (error || !response.keep_alive()) break;
+        Response response = co_await answer(server, request);
+        const bool goes_on = response.keep_alive();
+        co_await send(line, std::move(response), host, error);
+        if (error || !goes_on) break;
     }
-    stream.socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
+    co_await say_goodbye(line);
+    visit->end = nullptr;
 }
 
 }  // namespace understudy::gateway

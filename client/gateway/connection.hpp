@@ -2,6 +2,8 @@
 // thread.
 #pragma once
 
+#include <memory>
+
 #include <boost/asio/ip/tcp.hpp>
 
 #include "client/gateway/network.hpp"
@@ -10,6 +12,9 @@ namespace understudy::gateway {
 
 class Server;
 
-[[nodiscard]] asio::awaitable<void> serve_connection(Server& server, asio::ip::tcp::socket socket);
+struct Visit;
+
+/// Serves a connection to its end. The visit is kept by whoever can be asked to end it; postcondition: nobody can.
+[[nodiscard]] asio::awaitable<void> serve_connection(Server& server, asio::ip::tcp::socket socket, std::shared_ptr<Visit> visit);
 
 }  // namespace understudy::gateway

@@ -17,6 +17,8 @@ inline constexpr std::size_t kTerminals = 256;             ///< attached at the 
 inline constexpr std::size_t kOpenCalls = 256;             ///< acts waiting for the manager
 inline constexpr std::size_t kStaticFileBytes = 4 * 1024 * 1024;
 
+inline constexpr std::chrono::seconds kHandshakeTime{5};   ///< from the connection to the end of the TLS handshake
+inline constexpr std::chrono::seconds kGoodbyeTime{1};     ///< for TLS to say goodbye
 inline constexpr std::chrono::seconds kRequestTime{15};    ///< from the first byte to the whole request
 inline constexpr std::chrono::seconds kIdleTime{60};       ///< between two requests of one connection
 inline constexpr std::chrono::seconds kAnswerTime{30};     ///< to take an answer

@@ -1,6 +1,7 @@
 // understudy-gateway: pages, HTTP API and pictures over WebSocket. One thread runs everything; each
 // link to the manager has one of its own.
 #include <csignal>
+#include <functional>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
@@ -22,11 +23,20 @@ int run(const gateway::GatewayConfiguration& configuration) {
         return 1;
     }
     // On standard output, for people and scripts alike.
-    std::cout << "listening on http://" << configuration.address << ":" << server.port() << "/" << std::endl;
+    std::cout << server.introduction() << std::flush;
     gateway::asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&](const gateway::error_code& error, int) {
         if (!error) server.stop();
     });
+    gateway::asio::signal_set renewals(context, SIGHUP);
+    std::function<void()> await_renewal = [&] {
+        renewals.async_wait([&](const gateway::error_code& error, int) {
+            if (error) return;
+            server.renew_certificate();
+            await_renewal();
+        });
+    };
+    await_renewal();
     // Runs until stopped; afterwards open connections get a moment to end in order.
     while (!context.stopped() && server.running()) context.run_one();
     context.run_for(std::chrono::seconds(2));

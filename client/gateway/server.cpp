@@ -2,15 +2,19 @@
 #include "client/gateway/server.hpp"
 
 #include <cstdio>
+#include <ctime>
 #include <fstream>
+#include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <spdlog/spdlog.h>
 
+#include "client/gateway/certificates.hpp"
 #include "client/gateway/connection.hpp"
 #include "client/gateway/limits.hpp"
+#include "client/gateway/private_file.hpp"
 
 namespace understudy::gateway {
 
@@ -18,16 +22,53 @@ using asio::ip::tcp;
 
 Server::Server(asio::io_context& context, GatewayConfiguration configuration)
     : context_(context), configuration_(std::move(configuration)), access_(configuration_.access_key, configuration_.observer_key),
-      assets_(configuration_.pages, configuration_.novnc), desk_(context), acceptor_(context), sweep_wakeup_(context) {}
+      assets_(configuration_.pages, configuration_.novnc), desk_(context), acceptor_(context),
+      visits_({configuration_.connections, configuration_.connections_per_address}), sweep_wakeup_(context) {}
 
 Server::~Server() = default;
 
 Result<> Server::start() {
+    if (auto prepared = prepare_tls(); !prepared) return prepared;
+    if (auto listening = listen(); !listening) return listening;
+    if (auto written = write_port_file(); !written) return written;
+    if (auto opened = desk_.open(configuration_.manager); !opened) return opened;
+    asio::co_spawn(context_, accept(), asio::detached);
+    asio::co_spawn(context_, sweep(), asio::detached);
+    return {};
+}
+
+Result<> Server::prepare_tls() {
     error_code error;
     const auto address = asio::ip::make_address(configuration_.address, error);
     if (error) return failure(ErrorCode::invalid, "gateway.address \"" + configuration_.address + "\" is not an IP address");
-    const tcp::endpoint endpoint(address, configuration_.port);
-    acceptor_.open(endpoint.protocol(), error);
+    if (auto folder = make_private_folder(configuration_.state_dir); !folder) return folder;
+    if (configuration_.tls == Tls::off) {
+        if (address.is_loopback()) return {};
+        return failure(ErrorCode::invalid, "gateway.tls is off and gateway.address is " + configuration_.address +
+                                               ": passwords and pictures would cross the network in clear. Leave gateway.tls out, or listen "
+                                               "on 127.0.0.1 behind a proxy that speaks TLS");
+    }
+    auto identity = make_tls_identity(configuration_, std::time(nullptr));
+    if (!identity) return tl::unexpected(identity.error());
+    tls_ = std::move(*identity);
+    return {};
+}
+
+void Server::renew_certificate() {
+    if (!tls_) return;
+    auto identity = make_tls_identity(configuration_, std::time(nullptr));
+    if (!identity) {
+        spdlog::error("the certificate stays as it was: {}", identity.error().message);
+        return;
+    }
+    tls_ = std::move(*identity);
+    spdlog::info("the certificate is that of {} now", tls_->fingerprint);
+}
+
+Result<> Server::listen() {
+    error_code error;
+    const tcp::endpoint endpoint(asio::ip::make_address(configuration_.address, error), configuration_.port);
+    if (!error) acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
@@ -37,22 +78,25 @@ Result<> Server::start() {
                                               "; is another gateway running? Choose another gateway.port");
     }
     port_ = acceptor_.local_endpoint().port();
-    if (!address.is_loopback()) {
-        spdlog::warn("listening on {}: the access key and all pictures cross the network in clear; let a proxy with TLS stand in front",
-                     configuration_.address);
-    }
-    if (!configuration_.port_file.empty()) {
-        // Renamed into place: whoever waits for the file never reads half a number.
-        const std::string fresh = configuration_.port_file + ".new";
-        std::ofstream(fresh) << port_ << "\n";
-        if (std::rename(fresh.c_str(), configuration_.port_file.c_str()) != 0) {
-            return failure(ErrorCode::failed, "cannot write gateway.port_file " + configuration_.port_file);
-        }
-    }
-    if (auto opened = desk_.open(configuration_.manager); !opened) return opened;
-    asio::co_spawn(context_, accept(), asio::detached);
-    asio::co_spawn(context_, sweep(), asio::detached);
     return {};
+}
+
+Result<> Server::write_port_file() const {
+    if (configuration_.port_file.empty()) return {};
+    // Renamed into place: whoever waits for the file never reads half a number.
+    const std::string fresh = configuration_.port_file + ".new";
+    std::ofstream(fresh) << port_ << "\n";
+    if (std::rename(fresh.c_str(), configuration_.port_file.c_str()) == 0) return {};
+    return failure(ErrorCode::failed, "cannot write gateway.port_file " + configuration_.port_file);
+}
+
+std::string Server::introduction() const {
+    const bool six = configuration_.address.find(':') != std::string::npos;
+    std::string text = std::string("listening on ") + (tls_ ? "https" : "http") + "://" + (six ? "[" : "") + configuration_.address + (six ? "]:" : ":") +
+                       std::to_string(port_) + "/\n";
+    if (!tls_) return text;
+    if (tls_->authority.empty()) return text + "certificate " + configuration_.certificate + ", SHA-256 " + tls_->fingerprint + "\n";
+    return text + "certificate authority " + configuration_.state_dir + "/authority.crt, SHA-256 " + tls_->fingerprint + "\n";
 }
 
 void Server::stop() {
@@ -77,37 +121,55 @@ asio::awaitable<void> Server::accept() {
             co_await pause.wait_until(Clock::now() + std::chrono::milliseconds(100));
             continue;
         }
-        if (connections_ >= configuration_.connections) {
-            spdlog::warn("a connection was turned away: {} are open (gateway.connections)", connections_);
+        const auto from = socket.remote_endpoint(error);
+        if (error) continue;  // gone again
+        auto visit = visits_.enter(from.address().to_string());
+        if (!visit) {
+            ++turned_away_;
             continue;
         }
-        asio::co_spawn(context_, serve(std::move(socket)), asio::detached);
+        asio::co_spawn(context_, serve(std::move(socket), std::move(visit)), asio::detached);
     }
 }
 
-asio::awaitable<void> Server::serve(tcp::socket socket) {
-    ++connections_;
+asio::awaitable<void> Server::serve(tcp::socket socket, std::shared_ptr<Visit> visit) {
     try {
-        co_await serve_connection(*this, std::move(socket));
+        co_await serve_connection(*this, std::move(socket), visit);
     } catch (const std::exception& error) {
         // One connection must never take the others along.
         spdlog::error("a connection ended with: {}", error.what());
     }
-    --connections_;
+    visit->end = nullptr;
+    visits_.leave(visit);
 }
 
 asio::awaitable<void> Server::sweep() {
     while (!stopped_) {
         co_await sweep_wakeup_.wait_until(Clock::now() + std::chrono::seconds(1));
-        const auto now = Clock::now();
-        std::erase_if(rooms_, [&](const auto& entry) {
-            const auto since = entry.second->empty_since();
-            if (!since || now - *since < configuration_.detach_after) return false;
-            spdlog::info("terminal {}: no page any more, detached", entry.first.first);
-            entry.second->leave();
-            return true;
-        });
+        detach_empty_rooms();
+        tell_of_displaced();
+        const bool ours = tls_ && !tls_->authority.empty();
+        if (ours && std::time(nullptr) >= tls_->ends_s - kRenewDays * 24 * 3600) renew_certificate();
     }
+}
+
+void Server::detach_empty_rooms() {
+    const auto now = Clock::now();
+    std::erase_if(rooms_, [&](const auto& entry) {
+        const auto since = entry.second->empty_since();
+        if (!since || now - *since < configuration_.detach_after) return false;
+        spdlog::info("terminal {}: no page any more, detached", entry.first.first);
+        entry.second->leave();
+        return true;
+    });
+}
+
+/// Once a second at most: whoever floods the gateway must not flood its log as well.
+void Server::tell_of_displaced() {
+    const std::size_t displaced = visits_.displaced() - displaced_told_;
+    displaced_told_ = visits_.displaced();
+    if (displaced > 0) spdlog::warn("{} connections over which nobody had logged in gave way to newer ones", displaced);
+    if (turned_away_ > 0) spdlog::warn("{} connections were turned away: {} are open (gateway.connections)", std::exchange(turned_away_, 0), visits_.size());
 }
 
 Result<std::shared_ptr<TerminalRoom>> Server::room(const std::string& terminal, const std::string& place) {

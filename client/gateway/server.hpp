@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -14,6 +15,8 @@
 #include "client/gateway/assets.hpp"
 #include "client/gateway/configuration.hpp"
 #include "client/gateway/terminal_room.hpp"
+#include "client/gateway/tls.hpp"
+#include "client/gateway/visits.hpp"
 
 namespace understudy::gateway {
 
@@ -24,11 +27,18 @@ public:
     Server& operator=(const Server&) = delete;
     ~Server();
 
-    /// Opens the link and starts to listen. Errors: `failed` (address in use, in the system's words), or
-    /// the link's. Postcondition: port() is the real one.
+    /// Opens the link and starts to listen. Errors: `failed` (address in use, in the system's words), `invalid`
+    /// (without TLS on something else than loopback), the certificate's, or the link's. Postcondition: port() is
+    /// the real one.
     [[nodiscard]] Result<> start();
 
     [[nodiscard]] std::uint16_t port() const { return port_; }
+
+    /// How people reach it, and whom they have to trust for that: some lines.
+    [[nodiscard]] std::string introduction() const;
+
+    /// Takes the certificate as it is now in its files, or renews our own. On failure the one in use stays.
+    void renew_certificate();
 
     [[nodiscard]] bool running() const { return !stopped_; }
 
@@ -39,7 +49,9 @@ public:
     /// Rooms are shared with their streams, which may outlive the room's place in the table.
     [[nodiscard]] Result<std::shared_ptr<TerminalRoom>> room(const std::string& terminal, const std::string& place);
 
-    [[nodiscard]] std::size_t connections() const { return connections_; }
+    [[nodiscard]] std::size_t connections() const { return visits_.size(); }
+    /// Nothing if TLS is off.
+    [[nodiscard]] const TlsIdentity* tls() const { return tls_ ? &*tls_ : nullptr; }
     [[nodiscard]] std::size_t rooms() const { return rooms_.size(); }
 
     [[nodiscard]] asio::io_context& context() { return context_; }
@@ -51,7 +63,12 @@ public:
 private:
     [[nodiscard]] asio::awaitable<void> accept();
     [[nodiscard]] asio::awaitable<void> sweep();
-    [[nodiscard]] asio::awaitable<void> serve(asio::ip::tcp::socket socket);
+    [[nodiscard]] asio::awaitable<void> serve(asio::ip::tcp::socket socket, std::shared_ptr<Visit> visit);
+    [[nodiscard]] Result<> prepare_tls();
+    [[nodiscard]] Result<> listen();
+    [[nodiscard]] Result<> write_port_file() const;
+    void detach_empty_rooms();
+    void tell_of_displaced();
 
     asio::io_context& context_;
     GatewayConfiguration configuration_;
@@ -61,7 +78,10 @@ private:
     AdminDesk desk_;
     asio::ip::tcp::acceptor acceptor_;
     std::uint16_t port_ = 0;
-    std::size_t connections_ = 0;
+    std::optional<TlsIdentity> tls_;
+    Visits visits_;
+    std::size_t turned_away_ = 0;   ///< connections, since it was told last
+    std::size_t displaced_told_ = 0;
     bool stopped_ = false;
     Wakeup sweep_wakeup_;
     std::map<std::pair<std::string, std::string>, std::shared_ptr<TerminalRoom>> rooms_;  ///< by terminal and place

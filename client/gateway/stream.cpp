@@ -74,6 +74,13 @@ public:
         wakeup_.wake();
     }
 
+    /// Whoever sits there may not any more.
+    void expelled() {
+        page_gone_ = true;
+        outdated();
+        beast::get_lowest_layer(page_).close();
+    }
+
     [[nodiscard]] Epoch epoch() const override { return epoch_; }
     void look_again() override { wakeup_.wake(); }
 
@@ -226,8 +233,12 @@ private:
 
 }  // namespace
 
-asio::awaitable<void> serve_stream(asio::io_context& context, std::shared_ptr<TerminalRoom> room, WebSocket socket) {
+asio::awaitable<void> serve_stream(asio::io_context& context, std::shared_ptr<TerminalRoom> room, WebSocket socket,
+                                   std::shared_ptr<Visit> visit) {
     const auto stream = std::make_shared<Stream>(context, std::move(room), std::move(socket));
+    visit->end = [weak = std::weak_ptr(stream)] {
+        if (const auto there = weak.lock()) there->expelled();
+    };
     co_await stream->serve();
 }
 

@@ -6,6 +6,7 @@
 
 #include "client/gateway/network.hpp"
 #include "client/gateway/terminal_room.hpp"
+#include "client/gateway/visits.hpp"
 
 namespace understudy::gateway {
 
@@ -17,8 +18,8 @@ enum class StreamEnd : std::uint16_t {
     nowhere = 4004,      ///< the manager has not said where the desktop is
 };
 
-/// Serves one stream until either side ends it. The room is kept because the stream uses it to its end.
+/// Serves one stream until either side ends it, or the visit is ended. The room is kept because the stream uses it to its end.
 [[nodiscard]] asio::awaitable<void> serve_stream(asio::io_context& context, std::shared_ptr<TerminalRoom> room,
-                                                 WebSocket socket);
+                                                 WebSocket socket, std::shared_ptr<Visit> visit);
 
 }  // namespace understudy::gateway

@@ -70,6 +70,19 @@ Result<std::string> OptionFile::required_text(std::string_view option) const {
     return **value;
 }
 
+Result<std::vector<std::string>> OptionFile::texts(std::string_view option) const {
+    const auto node = parsed_->table.at_path(option);
+    std::vector<std::string> found;
+    if (!node) return found;
+    if (!node.is_array()) return complaint(option, "must be a list of texts, like [\"a\", \"b\"]");
+    for (const auto& one : *node.as_array()) {
+        const auto value = one.value_exact<std::string>();
+        if (!value) return complaint(option, "must be a list of texts, like [\"a\", \"b\"]");
+        found.push_back(*value);
+    }
+    return found;
+}
+
 Result<std::int64_t> OptionFile::number(std::string_view option, std::int64_t lowest, std::int64_t highest,
                                         std::int64_t otherwise) const {
     const auto node = parsed_->table.at_path(option);

@@ -32,6 +32,9 @@ public:
     /// The text of an option that must be there. Errors: `invalid` (absent, empty or not a text).
     [[nodiscard]] Result<std::string> required_text(std::string_view option) const;
 
+    /// The texts of a list, none if it is absent. Errors: `invalid` (present, and not a list of texts).
+    [[nodiscard]] Result<std::vector<std::string>> texts(std::string_view option) const;
+
     /// A whole number inside [lowest, highest], or `otherwise` if absent. Errors: `invalid`.
     [[nodiscard]] Result<std::int64_t> number(std::string_view option, std::int64_t lowest,
                                               std::int64_t highest, std::int64_t otherwise) const;

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -145,17 +146,20 @@ case "$asked:$(cat {power})" in *action=status:OFF) exit 2;; esac
         port = self.home / "port"
         port.unlink(missing_ok=True)
         self.gateway = self.spawn("gateway.log", BUILD / "client/gateway/understudy-gateway", "--config", self.home / "gateway.toml")
-        return int(until(lambda: port.exists() and port.read_text(encoding="utf-8").strip(), "the gateway listens"))
+        listens = int(until(lambda: port.exists() and port.read_text(encoding="utf-8").strip(), "the gateway listens"))
+        # As a person does who was given the authority's certificate, and trusts nobody else.
+        self.trust = ssl.create_default_context(cafile=self.home / "gateway-state/authority.crt")
+        return listens
 
     def get(self, target, key=KEY, method="GET", body=None, headers=None):
         """(status, body, headers)"""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{target}", method=method, data=body)
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{target}", method=method, data=body)
         for name, value in ({"Authorization": f"Bearer {key}"} if key else {}).items():
             request.add_header(name, value)
         for name, value in (headers or {}).items():
             request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=self.trust) as answer:
                 return answer.status, answer.read().decode(), answer.headers
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(), error.headers

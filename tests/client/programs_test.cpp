@@ -100,7 +100,7 @@ struct Gateway {
     explicit Gateway(Scene& given)
         : scene(given),
           program({GATEWAY_PROGRAM, "--config",
-                   given.configuration("[gateway]\nport = 0\nport_file = 'port'\naccess_key = '" + kAccessKey + "'\n")}) {
+                   given.configuration("[gateway]\ntls = 'off'\nport = 0\nport_file = 'port'\naccess_key = '" + kAccessKey + "'\n")}) {
         std::optional<std::string> line;
         REQUIRE(scene.until([&] { return (line = program.line()).has_value(); }));
         const auto colon = line->rfind(':');

@@ -290,7 +290,7 @@ class Cluster:
         text = toml_table("", {"manager": self.endpoint, "manager_key": manager_key,
                                "key_file": str(self.dir / f"{who}.key")})
         if who == "gateway":
-            text += toml_table("[gateway]", {"address": "127.0.0.1", "port": self.port + 1,
+            text += toml_table("[gateway]", {"address": "127.0.0.1", "port": self.port + 1, "tls": "off",
                                              "access_key": "an-access-key-for-tests"})
         (self.dir / f"{who}.toml").write_text(text, encoding="utf-8")
 

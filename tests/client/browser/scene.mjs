@@ -65,7 +65,7 @@ export class Scene {
 
   async startGateway(port, key = KEY) {
     const configuration = path.join(this.folder, "gateway.toml");
-    writeFileSync(configuration, `${this.link}\n[gateway]\nport = ${port}\naccess_key = "${key}"\nobserver_key = "${OBSERVER}"\n`);
+    writeFileSync(configuration, `${this.link}\n[gateway]\ntls = "off"\nport = ${port}\naccess_key = "${key}"\nobserver_key = "${OBSERVER}"\n`);
     this.gateway = new Child(path.join(build, "client/gateway/understudy-gateway"), ["--config", configuration]);
     this.address = (await this.gateway.line(/^listening on/)).replace("listening on ", "");
   }
