@@ -55,9 +55,6 @@ void add_keys(CLI::App& app, Common& common) {
     once->add_option("--out", *path, "file to write, never overwritten")->required()->type_name("FILE");
     once->add_option("--for", *minutes, "minutes in which it has to be used")->check(CLI::Range(1, 7 * 24 * 60))->capture_default_str();
     once->callback([&common, path, minutes] { common.exit_code = make_one_time_key(*path, *minutes); });
-    keys->add_subcommand("access", "print a random access key for the web gateway")->callback([] {
-        std::cout << make_access_key() << "\n";
-    });
 }
 
 void add_description(CLI::App& app) {

@@ -1,56 +1,52 @@
-// Who may use the gateway: the access key, and the cookie a browser gets for it. The cookie is a signed
-// date, so that it holds across restarts and several gateways with the same key, without any memory.
-// Plain values; the time is given.
+// Who asks: from what a request carries to an account and its role, and whether that still holds. Belongs to the
+// gateway's thread; the time is given.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "client/gateway/accounts.hpp"
+#include "client/gateway/sessions.hpp"
+
 namespace understudy::gateway {
 
-inline constexpr std::string_view kCookieName = "understudy";
-inline constexpr std::int64_t kCookieSeconds = 7 * 24 * 3600;
-
-/// What somebody may do. An observer sees the console and asks questions; an operator acts, and opens terminals.
-enum class Right { none, observe, operate };
+/// Somebody, as a request showed. Role `none`: nobody who is known.
+struct Caller {
+    std::string name;
+    Role role = Role::none;
+    Terminals terminals;
+    std::string session;  ///< hash of its token; empty: a program with a key
+    std::string stamp;    ///< of the account when it was looked up
+};
 
 class Access {
 public:
-    /// `observer_key` may be empty: then there are no observers. Precondition: `key` is not empty.
-    explicit Access(std::string key, std::string observer_key = {});
+    explicit Access(std::string state_dir) : state_dir_(std::move(state_dir)) {}
 
-    /// Takes the same time for every wrong key.
-    [[nodiscard]] Right right_of_key(std::string_view key) const;
+    /// Reads accounts and sessions. Damaged sessions are forgotten: people log in again. Errors: load_accounts()'s.
+    [[nodiscard]] Result<> load();
+    /// Reads the accounts again. On failure those known before stay.
+    [[nodiscard]] Result<> reload_accounts();
 
-    /// Value for a new cookie. `now_s`: Unix seconds. Precondition: `right` is not `none`.
-    [[nodiscard]] std::string make_cookie(Right right, std::int64_t now_s) const;
+    /// A bearer key counts before a cookie, and a wrong one is not made up for by a cookie.
+    [[nodiscard]] Caller caller_of(std::string_view authorization, std::string_view cookies, std::string_view cookie_name, std::int64_t now_s);
 
-    /// The highest right that a cookie of ours in the value of a Cookie header gives at `now_s`. A changed key
-    /// ends the cookies it gave.
-    [[nodiscard]] Right right_of_cookies(std::string_view cookie_header, std::int64_t now_s) const;
+    /// False once the session ended or ran out, or the account is gone or another one.
+    [[nodiscard]] bool still(const Caller& caller, std::int64_t now_s) const;
 
-private:
-    [[nodiscard]] std::string signature_of(Right right, std::string_view expiry) const;
-    [[nodiscard]] Right right_of_value(std::string_view value, std::int64_t now_s) const;
-    std::string key_;
-    std::string observer_key_;
-};
-
-/// Slows down guessing: at most ten wrong keys at once, then one per second. One for the whole gateway,
-/// because behind a proxy all browsers have the same address.
-class GuessLimit {
-public:
-    using Time = std::chrono::steady_clock::time_point;
-    /// True if one more attempt may be looked at.
-    [[nodiscard]] bool allows(Time now);
-    void wrong(Time now);
+    [[nodiscard]] const AccountBook& book() const { return book_; }
+    [[nodiscard]] Sessions& sessions() { return sessions_; }
+    [[nodiscard]] std::string sessions_path() const { return state_dir_ + "/sessions"; }
 
 private:
-    void refill(Time now);
-    double left_ = 10;
-    Time filled_{};
+    [[nodiscard]] Caller caller_of_token(std::string_view token, std::int64_t now_s);
+    std::string state_dir_;
+    AccountBook book_;
+    Sessions sessions_;
 };
+
+/// The values of the cookies of that name in a Cookie header.
+[[nodiscard]] std::vector<std::string_view> cookies_named(std::string_view header, std::string_view name);
 
 }  // namespace understudy::gateway

@@ -1,7 +1,7 @@
 // See answers.hpp.
 #include "client/gateway/answers.hpp"
 
-#include <algorithm>
+#include <chrono>
 #include <ctime>
 
 #include <spdlog/spdlog.h>
@@ -52,47 +52,107 @@ Response login_page(const Server& server, const Request& request, http::status s
     return asset_answer(request, page, status);
 }
 
-Response log_in(Server& server, const Request& request, const std::string& key, const std::string& next) {
-    const auto now = Clock::now();
-    if (!server.guesses().allows(now)) {
-        return login_page(server, request, http::status::too_many_requests, next, "Too many wrong keys. Wait a few seconds and try again.");
-    }
-    const Right right = server.access().right_of_key(key);
-    if (right == Right::none) {
-        server.guesses().wrong(now);
-        spdlog::warn("a wrong access key was given");
-        return login_page(server, request, http::status::forbidden, next, "This is not the access key. It stands in the gateway's configuration.");
-    }
+std::string cookie(const Server& server, const std::string& token, std::int64_t seconds) {
+    return std::string(cookie_name(server)) + "=" + token + "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(seconds) +
+           (server.tls() != nullptr ? "; Secure" : "");
+}
+
+Response redirected(const Request& request, const std::string& where) {
     Response response = make_answer(request, http::status::see_other, "", "text/plain");
-    response.set(http::field::location, safe_next(next));
-    response.set(http::field::set_cookie, std::string(kCookieName) + "=" + server.access().make_cookie(right, std::time(nullptr)) +
-                                              "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(kCookieSeconds) +
-                                              // Said by a proxy that ends TLS in front of us.
-                                              (request["X-Forwarded-Proto"] == "https" ? "; Secure" : ""));
+    response.set(http::field::location, where);
     return response;
 }
 
-Response answer_login(Server& server, const Request& request, Query query) {
-    if (request.method() == http::verb::post) {
-        auto form = parse_form(request.body());
-        if (!form) return plain_answer(request, http::status::bad_request, "The form cannot be read.\n");
-        query = std::move(*form);
+std::string waiting_text(std::chrono::seconds wait) {
+    const auto count = wait.count();
+    return "Too many attempts. Try again in " + (count < 120 ? std::to_string(count) + (count == 1 ? " second." : " seconds.") : std::to_string((count + 59) / 60) + " minutes.");
+}
+
+struct Attempt {
+    std::string name;
+    std::string password;
+    std::string next;
+};
+
+/// Names and passwords that nobody can have are looked at like others, so that they teach nothing.
+Attempt attempt_in(const Query& form) {
+    const auto text = [&](const char* field) { return form.contains(field) ? form.at(field) : std::string(); };
+    return {text("name").substr(0, kLongestAccountName), text("password").substr(0, kLongestPassword + 1), safe_next(text("next"))};
+}
+
+asio::awaitable<Response> log_in(Server& server, const Call& call, const Attempt& attempt) {
+    const Request& request = call.request;
+    const auto note = [&](const char* event, const std::string& result) {
+        AuditEntry entry;
+        entry.event = event;
+        entry.who = attempt.name;
+        entry.address = call.address;
+        entry.result = result;
+        server.note(std::move(entry));
+    };
+    const std::string group = group_of(call.address);
+    if (const auto wait = server.guard().attempt(attempt.name, group, Clock::now())) {
+        Response response = login_page(server, request, http::status::too_many_requests, attempt.next, waiting_text(*wait));
+        response.set(http::field::retry_after, std::to_string(wait->count()));
+        co_return response;
     }
-    const std::string next = safe_next(query["next"]);
-    if (!query.contains("key")) return login_page(server, request, http::status::ok, next, "");
-    return log_in(server, request, query["key"], next);
+    if (server.hashing().busy()) {
+        co_return login_page(server, request, http::status::service_unavailable, attempt.next, "Many people log in at this moment. Try again in a few seconds.");
+    }
+    const Account* account = server.access().book().find(AccountKind::person, attempt.name);
+    const std::string secret = account == nullptr ? std::string() : account->secret;
+    auto compare = [secret, password = attempt.password] { return is_password(secret, password); };
+    const bool right = co_await server.hashing().run(std::move(compare));
+    // It may have been changed meanwhile.
+    account = server.access().book().find(AccountKind::person, attempt.name);
+    if (!right || account == nullptr || account->secret != secret) {
+        const bool locks = server.guard().locks(attempt.name, group, Clock::now());
+        note(locks ? "locked" : "login-failed", "name or password is wrong");
+        co_return login_page(server, request, http::status::forbidden, attempt.next, "The name or the password is wrong.");
+    }
+    server.guard().succeeded(attempt.name, group);
+    note("login", "");
+    const std::string token = server.access().sessions().begin(account->name, account->stamp(), std::time(nullptr));
+    Response response = redirected(request, attempt.next);
+    response.set(http::field::set_cookie, cookie(server, token, kSessionSeconds));
+    co_return response;
+}
+
+asio::awaitable<Response> answer_login(Server& server, const Call& call, Query query) {
+    const Request& request = call.request;
+    if (request.method() != http::verb::post) co_return login_page(server, request, http::status::ok, safe_next(query["next"]), "");
+    if (!is_same_origin(server, request)) co_return plain_answer(request, http::status::forbidden, "Log in on the page of this gateway itself.\n");
+    const auto form = parse_form(request.body());
+    if (!form) co_return plain_answer(request, http::status::bad_request, "The form cannot be read.\n");
+    const Attempt attempt = attempt_in(*form);
+    co_return co_await log_in(server, call, attempt);
+}
+
+Response answer_logout(Server& server, const Call& call) {
+    const Request& request = call.request;
+    if (request.method() != http::verb::post) return plain_answer(request, http::status::method_not_allowed, "Use POST.\n");
+    if (!is_same_origin(server, request)) return plain_answer(request, http::status::forbidden, "Log out on a page of this gateway itself.\n");
+    if (!call.caller.session.empty()) {
+        AuditEntry entry;
+        entry.event = "logout";
+        entry.who = call.caller.name;
+        entry.address = call.address;
+        server.note(std::move(entry));
+        server.end_session(call.caller.session);
+    }
+    Response response = redirected(request, "/login");
+    response.set(http::field::set_cookie, cookie(server, "", 0));
+    return response;
 }
 
 bool is_api(const Target& target) { return target.path.starts_with("/api/") || target.path == "/metrics"; }
 
-/// Needed by the login page itself.
-bool is_open(const Target& target) {
-    if (std::holds_alternative<Health>(target.asked) || std::holds_alternative<Liveness>(target.asked) ||
-        std::holds_alternative<Readiness>(target.asked)) {
-        return true;
-    }
-    const auto* file = std::get_if<PageFile>(&target.asked);
-    return file != nullptr && (file->name == "base.css" || file->name == "icon.svg");
+/// The terminal that is asked for, if it is one.
+std::string terminal_in(const Asked& asked) {
+    if (const auto* page = std::get_if<TerminalPage>(&asked)) return page->terminal;
+    if (const auto* events = std::get_if<TerminalEvents>(&asked)) return events->terminal;
+    if (const auto* stream = std::get_if<TerminalStream>(&asked)) return stream->terminal;
+    return {};
 }
 
 Response answer_file(const Server& server, const Request& request, const Asked& asked) {
@@ -110,11 +170,25 @@ Response answer_file(const Server& server, const Request& request, const Asked& 
 
 }  // namespace
 
-Right right_of(const Server& server, const Request& request) {
-    const std::string_view authorization = view_of(request[http::field::authorization]);
-    constexpr std::string_view kBearer = "Bearer ";
-    const Right by_key = authorization.starts_with(kBearer) ? server.access().right_of_key(authorization.substr(kBearer.size())) : Right::none;
-    return std::max(by_key, server.access().right_of_cookies(view_of(request[http::field::cookie]), std::time(nullptr)));
+std::string_view cookie_name(const Server& server) { return server.tls() != nullptr ? "__Host-understudy" : "understudy"; }
+
+Caller caller_of(Server& server, const Request& request) {
+    return server.access().caller_of(view_of(request[http::field::authorization]), view_of(request[http::field::cookie]), cookie_name(server),
+                                     std::time(nullptr));
+}
+
+std::optional<Response> refusal_of(const Server& server, const Call& call, const Target& target) {
+    const Role least = least_role(target.asked);
+    const std::string terminal = terminal_in(target.asked);
+    const bool enough = call.caller.role >= least;
+    if (enough && (terminal.empty() || may_open(call.caller.role, call.caller.terminals, terminal))) return std::nullopt;
+    if (call.caller.role == Role::none) {
+        if (is_api(target)) return not_logged_in(call.request);
+        return login_page(server, call.request, http::status::unauthorized, target.path, "");
+    }
+    const std::string why = enough ? "you may not open terminal \"" + terminal + "\": an administrator of the gateway can allow it (understudy-gateway account change)"
+                                   : std::string("this needs the role ") + to_string(least) + ", and you have the role " + to_string(call.caller.role);
+    return is_api(target) ? not_allowed(call.request, why) : plain_answer(call.request, http::status::forbidden, why + "\n");
 }
 
 Response make_answer(const Request& request, http::status status, std::string body, const std::string& type) {
@@ -157,23 +231,23 @@ Response plain_answer(const Request& request, http::status status, const std::st
     return make_answer(request, status, text, "text/plain; charset=utf-8");
 }
 
-asio::awaitable<Response> answer(Server& server, const Request& request) {
+asio::awaitable<Response> answer(Server& server, const Call& call) {
+    const Request& request = call.request;
     auto target = parse_target(view_of(request.target()));
     if (!target) co_return plain_answer(request, http::status::bad_request, "The address cannot be read.\n");
-    if (std::holds_alternative<LoginPage>(target->asked)) co_return answer_login(server, request, target->query);
-    const Right right = is_open(*target) ? Right::none : right_of(server, request);
-    if (!is_open(*target) && right == Right::none) {
-        if (is_api(*target)) co_return not_logged_in(request);
-        co_return login_page(server, request, http::status::unauthorized, target->path, "");
-    }
-    if (std::holds_alternative<Act>(target->asked)) co_return co_await answer_act(server, request, right);
+    if (auto refusal = refusal_of(server, call, *target)) co_return std::move(*refusal);
+    if (std::holds_alternative<LoginPage>(target->asked)) co_return co_await answer_login(server, call, target->query);
+    if (std::holds_alternative<LogOut>(target->asked)) co_return answer_logout(server, call);
+    if (std::holds_alternative<Act>(target->asked)) co_return co_await answer_act(server, call);
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
         co_return plain_answer(request, http::status::method_not_allowed, "Use GET.\n");
     }
-    if (right == Right::observe && std::holds_alternative<TerminalPage>(target->asked)) {
-        co_return plain_answer(request, http::status::forbidden, "This key may look at the console, not open terminals. Log in with the operators' key at /login.\n");
+    if (std::holds_alternative<AuthorityFile>(target->asked)) {
+        const std::string pem = server.tls() == nullptr ? std::string() : server.tls()->authority;
+        if (pem.empty()) co_return plain_answer(request, http::status::not_found, "There is no certificate authority of this gateway's own.\n");
+        co_return make_answer(request, http::status::ok, pem, "application/x-x509-ca-cert");
     }
-    if (auto api = co_await answer_api(server, request, *target, right)) co_return std::move(*api);
+    if (auto api = co_await answer_api(server, call, *target)) co_return std::move(*api);
     co_return answer_file(server, request, target->asked);
 }
 

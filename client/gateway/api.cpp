@@ -2,7 +2,7 @@
 #include "client/gateway/api.hpp"
 
 #include <algorithm>
-#include <array>
+#include <charconv>
 
 #include <nlohmann/json.hpp>
 
@@ -16,12 +16,8 @@ using Json = nlohmann::json;
 /// Header that a foreign page cannot add without asking first, which is refused.
 constexpr const char* kRequestHeader = "X-Understudy-Request";
 
-/// What the manager may be asked through POST; "watch" is not among them: it needs a connection of its own.
-constexpr std::array<std::string_view, 19> kVerbs = {
-    "view", "incident", "what-if", "failover", "kill", "drain", "undrain", "release", "pool", "override-gate",
-    "maintenance", "define-terminal", "remove-terminal", "message", "fence", "define-host",
-    "remove-host", "define-pool", "remove-pool"};
-constexpr std::array<std::string_view, 3> kQuestions = {"view", "incident", "what-if"};
+constexpr std::size_t kEntries = 100;      ///< of the audit log, unless asked otherwise
+constexpr std::size_t kMostEntries = 1000;
 
 Response json_answer(const Request& request, http::status status, const Json& json) {
     return make_answer(request, status, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", "application/json");
@@ -67,12 +63,6 @@ std::optional<std::vector<std::string>> arguments_of(const Json& json) {
         arguments.push_back(json.is_array() ? text : key + "=" + text);
     }
     return arguments.size() > 32 ? std::nullopt : std::optional(std::move(arguments));
-}
-
-bool holds(const auto& list, std::string_view word) { return std::find(list.begin(), list.end(), word) != list.end(); }
-
-bool only_looks(const std::string& verb, const std::vector<std::string>& arguments) {
-    return holds(kQuestions, verb) || holds(arguments, "dry-run=yes");
 }
 
 /// A view, and since when the manager is away if it is not of this moment.
@@ -125,6 +115,39 @@ asio::awaitable<Response> answer_metrics(Server& server, const Request& request)
                           "text/plain; version=0.0.4; charset=utf-8");
 }
 
+asio::awaitable<Response> answer_audit(Server& server, const Request& request, Query query) {
+    std::size_t most = kEntries;
+    const std::string wanted = query.contains("count") ? query["count"] : std::to_string(kEntries);
+    const auto [end, problem] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), most);
+    if (problem != std::errc() || end != wanted.data() + wanted.size() || most < 1 || most > kMostEntries) {
+        co_return error_answer(request, {ErrorCode::invalid, "count must be a whole number from 1 to " + std::to_string(kMostEntries)});
+    }
+    auto read = [path = server.audit_file(), most] { return newest_audit(path, most); };
+    const Result<std::string> entries = co_await server.disk().run(std::move(read));
+    if (!entries) co_return error_answer(request, entries.error());
+    co_return make_answer(request, http::status::ok, *entries + "\n", "application/json");
+}
+
+std::string reason_in(const std::vector<std::string>& arguments) {
+    constexpr std::string_view kReason = "reason=";
+    for (const std::string& one : arguments) {
+        if (one.starts_with(kReason)) return one.substr(kReason.size());
+    }
+    return {};
+}
+
+AuditEntry entry_of(const Call& call, const std::string& verb, const std::vector<std::string>& arguments) {
+    AuditEntry entry;
+    entry.id = make_key().substr(4, 16);
+    entry.who = call.caller.name;
+    entry.role = to_string(call.caller.role);
+    entry.address = call.address;
+    entry.verb = verb;
+    entry.arguments = arguments;
+    entry.reason = reason_in(arguments);
+    return entry;
+}
+
 /// Ready: people who come now can be served. Without the manager pictures go on, but nobody new gets one.
 Response answer_readiness(Server& server, const Request& request) {
     const AdminDesk& desk = server.desk();
@@ -137,10 +160,15 @@ Response answer_readiness(Server& server, const Request& request) {
 
 Response not_logged_in(const Request& request) {
     return result_answer(request, http::status::unauthorized, static_cast<std::uint32_t>(ErrorCode::refused),
-                         "you are not logged in, or the log-in has run out: log in at /login, or send the access key as a bearer token");
+                         "you are not logged in, or the log-in has run out: log in at /login, or send a key as a bearer token");
 }
 
-asio::awaitable<Response> answer_act(Server& server, const Request& request, Right right) {
+Response not_allowed(const Request& request, const std::string& why) {
+    return result_answer(request, http::status::forbidden, static_cast<std::uint32_t>(ErrorCode::refused), why);
+}
+
+asio::awaitable<Response> answer_act(Server& server, const Call& call) {
+    const Request& request = call.request;
     const auto refuse = [&](ErrorCode code, const std::string& text) { return error_answer(request, {code, text}); };
     if (request.method() != http::verb::post) co_return plain_answer(request, http::status::method_not_allowed, "Use POST.\n");
     if (request.count(kRequestHeader) == 0 || !is_same_origin(server, request)) {
@@ -151,19 +179,46 @@ asio::awaitable<Response> answer_act(Server& server, const Request& request, Rig
         co_return refuse(ErrorCode::invalid, "send JSON like {\"verb\": \"failover\", \"arguments\": {\"session\": 2, \"reason\": \"…\"}}");
     }
     const std::string verb = json["verb"];
-    if (!holds(kVerbs, verb)) co_return refuse(ErrorCode::invalid, "there is no act \"" + verb + "\"");
     auto arguments = arguments_of(json.value("arguments", Json()));
     if (!arguments) co_return refuse(ErrorCode::invalid, "arguments must be a list of \"key=value\" or an object of texts and whole numbers");
-    if (right != Right::operate && !only_looks(verb, *arguments)) {
-        co_return result_answer(request, http::status::forbidden, static_cast<std::uint32_t>(ErrorCode::refused),
-                                "you may look and not act: log in at /login with the operators' key", {});
+    const auto least = least_role_of_act(verb, *arguments);
+    if (!least) co_return refuse(ErrorCode::invalid, "there is no act \"" + verb + "\"");
+    const bool for_somebody = std::any_of(arguments->begin(), arguments->end(), [](const std::string& one) { return one.starts_with("by="); });
+    if (for_somebody) co_return refuse(ErrorCode::invalid, "argument by means nothing here: the gateway says itself who asks");
+    AuditEntry entry = entry_of(call, verb, *arguments);
+    if (call.caller.role < *least) {
+        const std::string why = call.caller.role == Role::observer ? "you may look and not act" : "you may not do that";
+        entry.event = "refused";
+        entry.result = why;
+        server.note(std::move(entry));
+        co_return not_allowed(request, why + ": \"" + verb + "\" needs the role " + to_string(*least));
+    }
+    const bool acts = *least != Role::observer;
+    if (acts) {
+        // Before it is done: what cannot be written down does not happen.
+        entry.event = "act";
+        auto record = [path = server.audit_file(), line = audit_line(entry, wall_ms_now())] { return append_audit(path, line); };
+        const Result<> recorded = co_await server.disk().run(std::move(record));
+        if (!recorded) co_return refuse(ErrorCode::unavailable, recorded.error().message + "; nothing was done. Make room, then try again");
+        arguments->push_back("by=" + call.caller.name);
     }
     const auto reply = co_await server.desk().call(verb, std::move(*arguments));
+    if (acts) {
+        AuditEntry result;
+        result.event = "result";
+        result.id = entry.id;
+        result.who = entry.who;
+        result.verb = verb;
+        result.result = reply ? (reply->code == 0 ? "done" : to_string(static_cast<ErrorCode>(reply->code))) + std::string(": ") + reply->text
+                              : to_string(reply.error().code) + std::string(": ") + reply.error().message;
+        server.note(std::move(result));
+    }
     if (!reply) co_return error_answer(request, reply.error());
     co_return result_answer(request, reply->code, reply->text, reply->json);
 }
 
-asio::awaitable<std::optional<Response>> answer_api(Server& server, const Request& request, Target target, Right right) {
+asio::awaitable<std::optional<Response>> answer_api(Server& server, const Call& call, Target target) {
+    const Request& request = call.request;
     if (std::holds_alternative<ViewQuestion>(target.asked)) co_return co_await answer_view(server, request, {});
     if (const auto* section = std::get_if<Section>(&target.asked)) co_return co_await answer_view(server, request, section->name);
     if (const auto* incident = std::get_if<IncidentQuestion>(&target.asked)) {
@@ -172,13 +227,17 @@ asio::awaitable<std::optional<Response>> answer_api(Server& server, const Reques
     if (std::holds_alternative<WhatIf>(target.asked)) {
         co_return co_await answer_question(server, request, "what-if", "host=" + target.query["host"]);
     }
+    if (std::holds_alternative<AuditQuestion>(target.asked)) co_return co_await answer_audit(server, request, target.query);
     if (std::holds_alternative<Metrics>(target.asked)) co_return co_await answer_metrics(server, request);
     if (std::holds_alternative<Description>(target.asked)) {
         const auto file = server.assets().page("openapi.json");
         co_return make_answer(request, http::status::ok, file ? file->body : "{}", "application/json");
     }
     if (std::holds_alternative<WhoAmI>(target.asked)) {
-        co_return json_answer(request, http::status::ok, {{"right", right == Right::operate ? "operate" : "observe"}});
+        const Role role = call.caller.role;
+        const char* right = role >= Role::operator_ ? "operate" : role == Role::observer ? "observe" : "none";
+        co_return json_answer(request, http::status::ok, {{"right", right}, {"name", call.caller.name}, {"role", to_string(role)},
+                                                          {"terminals", call.caller.terminals}, {"session", !call.caller.session.empty()}});
     }
     if (std::holds_alternative<Liveness>(target.asked)) co_return json_answer(request, http::status::ok, {{"live", true}});
     if (std::holds_alternative<Readiness>(target.asked)) co_return answer_readiness(server, request);

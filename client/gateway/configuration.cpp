@@ -3,38 +3,22 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 
 namespace understudy::gateway {
 namespace {
 
-constexpr std::size_t kShortestAccessKey = 16;
 constexpr std::size_t kLongestName = 253;
 
-enum class Needed { yes, no };
-
-/// The key itself, or the first line of the file that `name`_file names. Empty only when it is not needed.
-Result<std::string> take_key(const client::OptionFile& file, const std::string& name, Needed needed) {
-    auto key = file.text(name);
-    if (!key) return tl::unexpected(key.error());
-    std::string option = name;
-    if (!*key) {
-        option = name + "_file";
-        const auto path = file.text(option);
-        if (!path) return tl::unexpected(path.error());
-        if (!*path && needed == Needed::no) return std::string();
-        if (!*path) {
-            return file.complaint(name, "is missing: give it, or " + option + " (made by: understudy keys access)");
+/// Of an older gateway: whoever still has them must not believe that they open anything.
+Result<> refuse_access_keys(const client::OptionFile& file) {
+    for (const char* name : {"gateway.access_key", "gateway.access_key_file", "gateway.observer_key", "gateway.observer_key_file"}) {
+        const auto value = file.text(name);
+        if (!value || *value) {
+            return file.complaint(name, "is of the time before there were accounts: take it out, then: understudy-gateway account add NAME --role ROLE for "
+                                        "people, understudy-gateway key add NAME --role ROLE for programs");
         }
-        std::ifstream stream(file.resolved(**path));
-        std::string line;
-        if (!std::getline(stream, line)) return file.complaint(option, "names a file that cannot be read or is empty");
-        key = line;
     }
-    if ((*key)->size() < kShortestAccessKey) {
-        return file.complaint(option, "is too short to be safe: use at least 16 characters (made by: understudy keys access)");
-    }
-    return **key;
+    return {};
 }
 
 Result<> take_texts(const client::OptionFile& file, GatewayConfiguration& configuration) {
@@ -95,15 +79,7 @@ Result<GatewayConfiguration> load_gateway_configuration(const std::string& path)
     configuration.manager = std::move(*manager);
     if (const auto taken = take_texts(*file, configuration); !taken) return tl::unexpected(taken.error());
     if (const auto taken = take_tls(*file, configuration); !taken) return tl::unexpected(taken.error());
-    auto key = take_key(*file, "gateway.access_key", Needed::yes);
-    if (!key) return tl::unexpected(key.error());
-    configuration.access_key = std::move(*key);
-    auto observer = take_key(*file, "gateway.observer_key", Needed::no);
-    if (!observer) return tl::unexpected(observer.error());
-    configuration.observer_key = std::move(*observer);
-    if (configuration.observer_key == configuration.access_key) {
-        return file->complaint("gateway.observer_key", "is the same as gateway.access_key: whoever has it could act");
-    }
+    if (const auto none = refuse_access_keys(*file); !none) return tl::unexpected(none.error());
     const auto port = file->number("gateway.port", 0, 65535, configuration.port);
     if (!port) return tl::unexpected(port.error());
     configuration.port = static_cast<std::uint16_t>(*port);

@@ -24,8 +24,6 @@ struct GatewayConfiguration {
     std::string certificate;      ///< PEM file with the whole chain; empty: one of our own authority
     std::string key;              ///< PEM file, of that certificate
     std::vector<std::string> names;  ///< people reach the gateway by, for a certificate of our own; empty: as it listens
-    std::string access_key;
-    std::string observer_key;     ///< lets people look and not act; empty: nobody
     std::string novnc = "/usr/share/novnc";
     std::string pages;            ///< folder to read pages from instead of the built-in ones
     std::size_t connections = 256;               ///< open at the same time

@@ -148,14 +148,10 @@ asio::awaitable<void> say_goodbye(Line& line) {
 }
 
 /// What must be said instead of upgrading; nothing if the upgrade may go on.
-std::optional<Response> upgrade_problem(const Server& server, const Request& request, const std::optional<Target>& target) {
-    if (!target || !is_websocket(target->asked)) return plain_answer(request, http::status::not_found, "No WebSocket here.\n");
-    const Right right = right_of(server, request);
-    if (right == Right::none) return plain_answer(request, http::status::unauthorized, "Log in first, at /login.\n");
-    if (right == Right::observe && !std::holds_alternative<Watch>(target->asked)) {
-        return plain_answer(request, http::status::forbidden, "This key may look at the console, not open terminals.\n");
-    }
-    if (!is_same_origin(server, request)) return plain_answer(request, http::status::forbidden, "Only pages of this gateway may connect.\n");
+std::optional<Response> upgrade_problem(const Server& server, const Call& call, const std::optional<Target>& target) {
+    if (!target || !is_websocket(target->asked)) return plain_answer(call.request, http::status::not_found, "No WebSocket here.\n");
+    if (auto refusal = refusal_of(server, call, *target)) return refusal;
+    if (!is_same_origin(server, call.request)) return plain_answer(call.request, http::status::forbidden, "Only pages of this gateway may connect.\n");
     return std::nullopt;
 }
 
@@ -164,6 +160,7 @@ std::optional<Response> upgrade_problem(const Server& server, const Request& req
 asio::awaitable<void> serve_connection(Server& server, asio::ip::tcp::socket socket, std::shared_ptr<Visit> visit) {
     error_code error;
     socket.set_option(asio::ip::tcp::no_delay(true), error);
+    const std::string address = socket.remote_endpoint(error).address().to_string();
     auto opened = co_await open_line(server, std::move(socket), *visit);
     if (!opened) co_return;
     Line line = std::move(*opened);
@@ -188,18 +185,22 @@ asio::awaitable<void> serve_connection(Server& server, asio::ip::tcp::socket soc
         }
         const Request request = parser.release();
         const std::string_view host(request[http::field::host].data(), request[http::field::host].size());
-        if (right_of(server, request) != Right::none) visit->known = true;
+        Caller caller = caller_of(server, request);
+        visit->known = caller.role != Role::none;
+        visit->caller = caller;
+        const Call call{request, std::move(caller), address};
         if (websocket::is_upgrade(request)) {
             const auto target = parse_target({request.target().data(), request.target().size()});
-            if (auto problem = upgrade_problem(server, request, target)) {
+            if (auto problem = upgrade_problem(server, call, target)) {
                 co_await send(line, std::move(*problem), host, error);
                 break;
             }
             visit->end = nullptr;
+            visit->is_websocket = true;
             co_await serve_websocket(server, std::move(line), request, target->asked, visit);
             co_return;
         }
-        Response response = co_await answer(server, request);
+        Response response = co_await answer(server, call);
         const bool goes_on = response.keep_alive();
         co_await send(line, std::move(response), host, error);
         if (error || !goes_on) break;

@@ -15,6 +15,8 @@ inline constexpr std::size_t kSpliceBytes = 64 * 1024;     ///< on the way in ea
 inline constexpr std::size_t kQueuedEvents = 64;           ///< for one page that does not read
 inline constexpr std::size_t kTerminals = 256;             ///< attached at the same time
 inline constexpr std::size_t kOpenCalls = 256;             ///< acts waiting for the manager
+inline constexpr std::size_t kOpenLogIns = 16;             ///< passwords waiting to be compared, a tenth of a second each
+inline constexpr double kNotesOfStrangers = 60;            ///< audit entries at once; one per second is added
 inline constexpr std::size_t kStaticFileBytes = 4 * 1024 * 1024;
 
 inline constexpr std::chrono::seconds kHandshakeTime{5};   ///< from the connection to the end of the TLS handshake

@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include "client/gateway/account_command.hpp"
 #include "client/gateway/configuration.hpp"
 #include "client/gateway/server.hpp"
 
@@ -47,7 +48,8 @@ int run(const gateway::GatewayConfiguration& configuration) {
 
 int main(int argc, char** argv) {
     CLI::App app{"Web gateway of the Understudy node manager: terminals and console in the browser."};
-    std::string path;
+    gateway::AccountCommand accounts;
+    std::string& path = accounts.configuration;
     std::string address;
     int port = -1;
     std::string port_file;
@@ -55,7 +57,10 @@ int main(int argc, char** argv) {
     app.add_option("--address", address, "listen here instead of gateway.address");
     app.add_option("--port", port, "listen here instead of gateway.port; 0: any free port")->check(CLI::Range(0, 65535));
     app.add_option("--port-file", port_file, "write the real port to this file")->type_name("FILE");
+    app.fallthrough();
+    gateway::add_account_commands(app, accounts);
     CLI11_PARSE(app, argc, argv);
+    if (accounts.exit_code >= 0) return accounts.exit_code;
     std::signal(SIGPIPE, SIG_IGN);
     const auto found = client::find_configuration(path);
     auto configuration = found ? gateway::load_gateway_configuration(*found) : tl::unexpected(found.error());

@@ -1,7 +1,13 @@
 // See server.hpp.
 #include "client/gateway/server.hpp"
 
+#include <sys/inotify.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <utility>
@@ -21,7 +27,8 @@ namespace understudy::gateway {
 using asio::ip::tcp;
 
 Server::Server(asio::io_context& context, GatewayConfiguration configuration)
-    : context_(context), configuration_(std::move(configuration)), access_(configuration_.access_key, configuration_.observer_key),
+    : context_(context), configuration_(std::move(configuration)), access_(configuration_.state_dir),
+      hashing_(limits::kOpenLogIns), disk_(limits::kOpenCalls), state_changes_(context),
       assets_(configuration_.pages, configuration_.novnc), desk_(context), acceptor_(context),
       visits_({configuration_.connections, configuration_.connections_per_address}), sweep_wakeup_(context) {}
 
@@ -29,12 +36,75 @@ Server::~Server() = default;
 
 Result<> Server::start() {
     if (auto prepared = prepare_tls(); !prepared) return prepared;
+    if (auto loaded = access_.load(); !loaded) return loaded;
+    if (access_.book().accounts.empty()) spdlog::warn("nobody can log in yet: understudy-gateway account add NAME --role ROLE");
+    if (auto watched = watch_accounts(); !watched) return watched;
     if (auto listening = listen(); !listening) return listening;
     if (auto written = write_port_file(); !written) return written;
     if (auto opened = desk_.open(configuration_.manager); !opened) return opened;
     asio::co_spawn(context_, accept(), asio::detached);
     asio::co_spawn(context_, sweep(), asio::detached);
+    asio::co_spawn(context_, follow_accounts(), asio::detached);
     return {};
+}
+
+Result<> Server::watch_accounts() {
+    const int descriptor = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (descriptor >= 0) state_changes_.assign(descriptor);
+    // The file is replaced, never written into; the folder is what stays.
+    if (descriptor < 0 || ::inotify_add_watch(descriptor, configuration_.state_dir.c_str(), IN_MOVED_TO | IN_DELETE | IN_CLOSE_WRITE) < 0) {
+        return failure(ErrorCode::failed, "cannot watch " + configuration_.state_dir + ": " + std::strerror(errno));
+    }
+    return {};
+}
+
+asio::awaitable<void> Server::follow_accounts() {
+    error_code error;
+    alignas(inotify_event) std::array<char, 4096> buffer{};
+    while (!stopped_ && !error) {
+        const std::size_t length = co_await state_changes_.async_read_some(asio::buffer(buffer), into(error));
+        bool changed = false;
+        for (std::size_t at = 0; !error && at + sizeof(inotify_event) <= length;) {
+            const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+            changed = changed || (event->len > 0 && std::string_view(event->name) == "accounts") || (event->mask & IN_Q_OVERFLOW) != 0;
+            at += sizeof(inotify_event) + event->len;
+        }
+        if (!changed) continue;
+        if (auto reloaded = access_.reload_accounts(); !reloaded) spdlog::error("the accounts stay as they were: {}", reloaded.error().message);
+        end_lapsed();
+    }
+}
+
+void Server::end_lapsed() {
+    const std::int64_t now_s = std::time(nullptr);
+    visits_.end_those([&](const Visit& visit) { return visit.known && !access_.still(visit.caller, now_s); });
+}
+
+void Server::end_session(const std::string& hash) {
+    access_.sessions().end(hash);
+    // Not the connection that says so: it still has to be answered.
+    visits_.end_those([&](const Visit& visit) { return visit.caller.session == hash && visit.is_websocket; });
+}
+
+void Server::keep_sessions() {
+    access_.sessions().forget(std::time(nullptr));
+    if (!access_.sessions().take_changed()) return;
+    disk_.post([path = access_.sessions_path(), text = access_.sessions().text()] {
+        if (auto kept = replace_private_file(path, text); !kept) spdlog::error("people will have to log in again after a restart: {}", kept.error().message);
+    });
+}
+
+void Server::note(AuditEntry entry) {
+    const bool of_strangers = entry.role.empty() && entry.event != "login" && entry.event != "logout" && entry.event != "result";
+    if (of_strangers && notes_left_ < 1) {
+        ++notes_dropped_;
+        return;
+    }
+    if (of_strangers) notes_left_ -= 1;
+    if (of_strangers && notes_dropped_ > 0) entry.result += " (and " + std::to_string(std::exchange(notes_dropped_, 0)) + " more attempts, not written down)";
+    disk_.post([path = audit_file(), line = audit_line(entry, wall_ms_now())] {
+        if (auto recorded = append_audit(path, line); !recorded) spdlog::error("{}: {}", recorded.error().message, line);
+    });
 }
 
 Result<> Server::prepare_tls() {
@@ -103,6 +173,8 @@ void Server::stop() {
     stopped_ = true;
     error_code ignored;
     acceptor_.close(ignored);
+    state_changes_.close(ignored);
+    keep_sessions();
     sweep_wakeup_.wake();
     desk_.stop();
     for (const auto& [key, room] : rooms_) room->close_pages();
@@ -148,6 +220,9 @@ asio::awaitable<void> Server::sweep() {
         co_await sweep_wakeup_.wait_until(Clock::now() + std::chrono::seconds(1));
         detach_empty_rooms();
         tell_of_displaced();
+        end_lapsed();
+        keep_sessions();
+        notes_left_ = std::min(notes_left_ + 1, limits::kNotesOfStrangers);
         const bool ours = tls_ && !tls_->authority.empty();
         if (ours && std::time(nullptr) >= tls_->ends_s - kRenewDays * 24 * 3600) renew_certificate();
     }

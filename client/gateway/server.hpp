@@ -9,14 +9,18 @@
 #include <string>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "client/gateway/access.hpp"
 #include "client/gateway/admin_desk.hpp"
 #include "client/gateway/assets.hpp"
+#include "client/gateway/audit.hpp"
 #include "client/gateway/configuration.hpp"
+#include "client/gateway/log_in_guard.hpp"
 #include "client/gateway/terminal_room.hpp"
 #include "client/gateway/tls.hpp"
 #include "client/gateway/visits.hpp"
+#include "client/gateway/worker.hpp"
 
 namespace understudy::gateway {
 
@@ -56,8 +60,17 @@ public:
 
     [[nodiscard]] asio::io_context& context() { return context_; }
     [[nodiscard]] AdminDesk& desk() { return desk_; }
-    [[nodiscard]] const Access& access() const { return access_; }
-    [[nodiscard]] GuessLimit& guesses() { return guesses_; }
+    [[nodiscard]] Access& access() { return access_; }
+    [[nodiscard]] LogInGuard& guard() { return guard_; }
+    [[nodiscard]] Worker& hashing() { return hashing_; }
+    [[nodiscard]] Worker& disk() { return disk_; }
+    [[nodiscard]] std::string audit_file() const { return audit_path(configuration_.state_dir); }
+
+    /// Writes an entry that nothing waits for. Strangers can cause a few of them per second, and no more.
+    void note(AuditEntry entry);
+
+    /// The person has logged out: what the session still has open ends.
+    void end_session(const std::string& hash);
     [[nodiscard]] const Assets& assets() const { return assets_; }
 
 private:
@@ -67,13 +80,22 @@ private:
     [[nodiscard]] Result<> prepare_tls();
     [[nodiscard]] Result<> listen();
     [[nodiscard]] Result<> write_port_file() const;
+    [[nodiscard]] Result<> watch_accounts();
+    [[nodiscard]] asio::awaitable<void> follow_accounts();
+    void end_lapsed();
+    void keep_sessions();
     void detach_empty_rooms();
     void tell_of_displaced();
 
     asio::io_context& context_;
     GatewayConfiguration configuration_;
     Access access_;
-    GuessLimit guesses_;
+    LogInGuard guard_;
+    Worker hashing_;
+    Worker disk_;
+    double notes_left_ = 0;          ///< of strangers
+    std::size_t notes_dropped_ = 0;
+    asio::posix::stream_descriptor state_changes_;
     Assets assets_;
     AdminDesk desk_;
     asio::ip::tcp::acceptor acceptor_;

@@ -59,6 +59,9 @@ Asked asked_of(const std::string& path, const Query& query) {
     const auto after = [&](std::string_view start) { return path.substr(start.size()); };
     if (path == "/") return HomePage{};
     if (path == "/login") return LoginPage{};
+    if (path == "/logout") return LogOut{};
+    if (path == "/authority.crt") return AuthorityFile{};
+    if (path == "/api/v1/audit") return AuditQuestion{};
     if (path == "/console") return ConsolePage{};
     if (path == "/api/v1/view") return ViewQuestion{};
     if (path == "/api/v1/watch") return Watch{query.contains("changes") && query.at("changes") == "1"};

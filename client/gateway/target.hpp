@@ -11,6 +11,8 @@ namespace understudy::gateway {
 
 struct HomePage {};
 struct LoginPage {};
+struct LogOut {};
+struct AuthorityFile {};                     ///< /authority.crt, for people to trust
 struct ConsolePage {};
 struct TerminalPage { std::string terminal; };
 struct PageFile { std::string name; };   ///< /assets/NAME
@@ -24,6 +26,7 @@ struct Readiness {};                         ///< /health/ready, and /health
 struct Metrics {};                           ///< /metrics
 struct Description {};                       ///< /api/v1/openapi.json
 struct WhoAmI {};                            ///< /api/v1/me
+struct AuditQuestion {};                     ///< /api/v1/audit?count=N
 struct Section { std::string name; };        ///< /api/v1/nodes, …
 struct IncidentQuestion { std::string id; }; ///< /api/v1/incidents/ID
 struct WhatIf {};                            ///< /api/v1/what-if?host=NAME
@@ -32,7 +35,7 @@ struct TerminalEvents { std::string terminal; std::string place; };
 struct TerminalStream { std::string terminal; std::string place; };
 struct Unknown {};
 
-using Asked = std::variant<Unknown, HomePage, LoginPage, ConsolePage, TerminalPage, PageFile, NovncFile, ViewQuestion,
+using Asked = std::variant<Unknown, HomePage, LoginPage, LogOut, AuthorityFile, AuditQuestion, ConsolePage, TerminalPage, PageFile, NovncFile, ViewQuestion,
                            Watch, Act, Health, Liveness, Readiness, Metrics, Description, WhoAmI, Section,
                            IncidentQuestion, WhatIf, TerminalEvents, TerminalStream>;
 

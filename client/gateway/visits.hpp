@@ -11,6 +11,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "client/gateway/access.hpp"
 
 namespace understudy::gateway {
 
@@ -23,7 +26,9 @@ struct VisitLimits {
 struct Visit {
     explicit Visit(std::string from) : address(std::move(from)) {}
     std::string address;        ///< as group_of() says
-    bool known = false;         ///< somebody who is logged in has used it
+    bool known = false;         ///< somebody who is logged in has used it: the one who asked last
+    bool is_websocket = false;  ///< stays open without further requests
+    Caller caller;
     std::function<void()> end;  ///< ends the connection soon; set anew as it changes from one phase to the next
 };
 

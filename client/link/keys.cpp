@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include <sodium.h>
 #include <zmq.h>
 
 #include "client/link/option_file.hpp"
@@ -40,18 +39,6 @@ KeyPair make_key_pair() {
     assert(made == 0 && "libzmq was built without CURVE");
     static_cast<void>(made);
     return {open.data(), secret.data()};
-}
-
-std::string make_access_key() {
-    static constexpr std::string_view kAlphabet = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    const int ready = sodium_init();
-    assert(ready >= 0);
-    static_cast<void>(ready);
-    std::string key;
-    for (int i = 0; i < 32; ++i) {
-        key += kAlphabet[randombytes_uniform(static_cast<std::uint32_t>(kAlphabet.size()))];
-    }
-    return key;
 }
 
 bool is_curve_key(std::string_view text) {

@@ -18,9 +18,6 @@ struct KeyPair {
 /// A new random pair.
 [[nodiscard]] KeyPair make_key_pair();
 
-/// Random text for the gateway's access key: 32 characters that need no escaping in an address.
-[[nodiscard]] std::string make_access_key();
-
 /// Forty characters of the Z85 alphabet.
 [[nodiscard]] bool is_curve_key(std::string_view text);
 

@@ -29,7 +29,6 @@ import jsonschema
 BUILD = Path(sys.argv.pop(1)) if len(sys.argv) > 1 else Path("build/release")
 SOURCE = Path(__file__).resolve().parents[2]
 PAGES = SOURCE / "client/gateway/pages"
-KEY, OBSERVER = "the-key-of-operators", "the-key-of-observers"
 DESCRIPTION = json.loads((PAGES / "openapi.json").read_text(encoding="utf-8"))
 SCHEMAS = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in PAGES.glob("*.schema.json")}
 
@@ -102,6 +101,7 @@ profile = "office"
         self.manager = None
         self.gateway = None
         self.start_manager()
+        self.keys = {role: self.gateway_command("key", "add", role, "--role", role).stdout.strip() for role in ("administrator", "operator", "observer")}
         self.port = self.start_gateway()
         until(lambda: self.get("/health")[0] == 200, "the gateway is ready")
 
@@ -139,7 +139,7 @@ case "$asked:$(cat {power})" in *action=status:OFF) exit 2;; esac
         for role in ("operator", "observer", "gateway"):
             text = f"manager = \"{endpoint.read_text(encoding='utf-8').strip()}\"\nmanager_key = '{server}'\nkey_file = '{self.home}/{role}.key'\n"
             if role == "gateway":
-                text += f'[gateway]\nport = 0\nport_file = "{self.home}/port"\naccess_key = "{KEY}"\nobserver_key = "{OBSERVER}"\n'
+                text += f'[gateway]\nport = 0\nport_file = "{self.home}/port"\n'
             (self.home / f"{role}.toml").write_text(text, encoding="utf-8")
 
     def start_gateway(self):
@@ -151,8 +151,13 @@ case "$asked:$(cat {power})" in *action=status:OFF) exit 2;; esac
         self.trust = ssl.create_default_context(cafile=self.home / "gateway-state/authority.crt")
         return listens
 
-    def get(self, target, key=KEY, method="GET", body=None, headers=None):
-        """(status, body, headers)"""
+    def gateway_command(self, *words, said=""):
+        return subprocess.run([BUILD / "client/gateway/understudy-gateway", "--config", self.home / "gateway.toml", *words], input=said,
+                              capture_output=True, text=True, timeout=60, check=True)
+
+    def get(self, target, key="administrator", method="GET", body=None, headers=None):
+        """(status, body, headers); `key`: of whom, by role"""
+        key = self.keys.get(key, key)
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{target}", method=method, data=body)
         for name, value in ({"Authorization": f"Bearer {key}"} if key else {}).items():
             request.add_header(name, value)
@@ -164,7 +169,7 @@ case "$asked:$(cat {power})" in *action=status:OFF) exit 2;; esac
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(), error.headers
 
-    def act(self, verb, arguments, key=KEY):
+    def act(self, verb, arguments, key="administrator"):
         return self.get("/api/v1/act", key, "POST", json.dumps({"verb": verb, "arguments": arguments}).encode(),
                         {"X-Understudy-Request": "test", "Content-Type": "application/json"})
 
@@ -257,17 +262,17 @@ class Documented(unittest.TestCase):
 
 class Rights(unittest.TestCase):
     def test_an_observer_looks_and_rehearses_and_does_not_act(self):
-        self.assertEqual(json.loads(site.get("/api/v1/me", OBSERVER)[1]), {"right": "observe"})
-        self.assertEqual(json.loads(site.get("/api/v1/me")[1]), {"right": "operate"})
-        self.assertEqual(site.get("/api/v1/view", OBSERVER)[0], 200)
-        status, body, _ = site.act("maintenance", {"host": "alpha", "value": "on", "reason": "x"}, OBSERVER)
+        self.assertEqual(json.loads(site.get("/api/v1/me", "observer")[1])["right"], "observe")
+        self.assertEqual(json.loads(site.get("/api/v1/me")[1])["right"], "operate")
+        self.assertEqual(site.get("/api/v1/view", "observer")[0], 200)
+        status, body, _ = site.act("maintenance", {"host": "alpha", "value": "on", "reason": "x"}, "observer")
         self.assertEqual(status, 403)
         self.assertIn("you may look and not act", body)
-        status, body, _ = site.act("maintenance", {"host": "alpha", "value": "on", "dry-run": "yes"}, OBSERVER)
+        status, body, _ = site.act("maintenance", {"host": "alpha", "value": "on", "dry-run": "yes"}, "observer")
         self.assertEqual(status, 200, body)
         check(json.loads(body)["json"], SCHEMAS["rehearsal.schema.json"])
         self.assertEqual(json.loads(site.get("/api/v1/hosts")[1])[0]["state"] == "maintenance", False, "a rehearsal changes nothing")
-        self.assertEqual(site.get("/terminal/desk", OBSERVER)[0], 403)
+        self.assertEqual(site.get("/terminal/desk", "observer")[0], 403)
 
     def test_the_manager_itself_refuses_an_observers_act(self):
         ran = site.run("maintenance", "alpha", "on", "--reason", "x", role="observer")
@@ -292,11 +297,11 @@ class Fencing(unittest.TestCase):
         self.power.write_text("ON", encoding="utf-8")
 
     def test_an_observer_rehearses_it_and_switches_nothing_off(self):
-        status, body, _ = site.act("fence", {"host": "cellar", "reason": "x"}, OBSERVER)
+        status, body, _ = site.act("fence", {"host": "cellar", "reason": "x"}, "observer")
         self.assertEqual(status, 403, body)
         ran = site.run("fence", "cellar", "--reason", "x", role="observer")
         self.assertEqual(ran.returncode, 6, ran.stderr)
-        status, body, _ = site.act("fence", {"host": "cellar", "dry-run": "yes"}, OBSERVER)
+        status, body, _ = site.act("fence", {"host": "cellar", "dry-run": "yes"}, "observer")
         self.assertEqual(status, 200, body)
         check(json.loads(body)["json"], SCHEMAS["rehearsal.schema.json"])
         self.assertEqual(site.run("fence", "cellar", "--dry-run").returncode, 0)

@@ -1,9 +1,15 @@
 // Claims about access, addresses and files of the gateway that need no network.
 #include <catch2/catch.hpp>
 
+#include <sys/stat.h>
+
 #include "client/gateway/access.hpp"
 #include "client/gateway/assets.hpp"
+#include "client/gateway/audit.hpp"
 #include "client/gateway/configuration.hpp"
+#include "client/gateway/log_in_guard.hpp"
+#include "client/gateway/roles.hpp"
+#include "client/gateway/sessions.hpp"
 #include "client/gateway/target.hpp"
 #include "client/link/keys.hpp"
 #include "program.hpp"
@@ -11,49 +17,144 @@
 using namespace understudy;
 using namespace understudy::gateway;
 
-TEST_CASE("access: only the key is the key") {
-    const Access access("correct horse battery");
-    CHECK(access.right_of_key("correct horse battery") == Right::operate);
-    CHECK(access.right_of_key("correct horse batter") == Right::none);
-    CHECK(access.right_of_key("") == Right::none);
+namespace {
+
+Account person(const std::string& name, Role role, const std::string& secret = "x") { return {name, AccountKind::person, role, {}, secret, 0}; }
+
+}  // namespace
+
+TEST_CASE("roles: each may what those before it may, and an act needs the role of its kind") {
+    CHECK(role_named("operator") == Role::operator_);
+    CHECK_FALSE(role_named("none"));
+    CHECK(least_role_of_act("failover", {"session=2"}) == Role::operator_);
+    CHECK(least_role_of_act("fence", {"host=a"}) == Role::administrator);
+    CHECK(least_role_of_act("fence", {"host=a", "dry-run=yes"}) == Role::observer);
+    CHECK(least_role_of_act("fence", {"host=a", "dry-run=no"}) == Role::administrator);
+    CHECK_FALSE(least_role_of_act("watch", {}));
 }
 
-TEST_CASE("access: a cookie holds until its date, for this key only, and not when touched") {
-    const Access access("correct horse battery");
-    const std::string cookie = "understudy=" + access.make_cookie(Right::operate, 1000);
-    CHECK(access.right_of_cookies(cookie, 1000) == Right::operate);
-    CHECK(access.right_of_cookies("a=b; " + cookie + "; c", 1000 + kCookieSeconds - 1) == Right::operate);
-    CHECK(access.right_of_cookies(cookie, 1000 + kCookieSeconds) == Right::none);
-    CHECK(Access("another key than that").right_of_cookies(cookie, 1000) == Right::none);
-    for (std::size_t i = std::string("understudy=").size(); i < cookie.size(); ++i) {
-        std::string touched = cookie;
-        touched[i] = touched[i] == '1' ? '2' : '1';
-        CHECK(access.right_of_cookies(touched, 1000) == Right::none);
+TEST_CASE("roles: whoever is bound to terminals opens those, and nobody else's") {
+    CHECK(may_open(Role::terminal, {"desk"}, "desk"));
+    CHECK_FALSE(may_open(Role::terminal, {"desk"}, "other"));
+    CHECK_FALSE(may_open(Role::observer, {}, "desk"));
+    CHECK(may_open(Role::operator_, {}, "desk"));
+    CHECK_FALSE(may_open(Role::administrator, {"desk"}, "other"));
+    CHECK(may_open(Role::observer, {"*"}, "other"));
+    CHECK_FALSE(may_open(Role::none, {"*"}, "desk"));
+}
+
+TEST_CASE("accounts: what is written is read again, and what is damaged is refused whole") {
+    AccountBook book;
+    book.accounts = {person("ada", Role::operator_), {"robot", AccountKind::program, Role::observer, {"desk"}, hash_key("usk_k"), 7}};
+    const auto again = parse_accounts(text_of(book), "accounts");
+    REQUIRE(again);
+    CHECK(again->accounts == book.accounts);
+    CHECK(again->find_key("usk_k")->name == "robot");
+    CHECK(again->find_key("usk_x") == nullptr);
+    for (const char* text : {"", "{}", "[]", R"({"format":2,"accounts":[]})", R"({"format":1,"accounts":[{"name":"a"}]})",
+                             R"({"format":1,"accounts":[{"name":"a/b","kind":"person","role":"operator","secret":"x"}]})",
+                             R"({"format":1,"accounts":[{"name":"a","kind":"person","role":"none","secret":"x"}]})"}) {
+        CHECK_FALSE(parse_accounts(text, "accounts"));
     }
-    CHECK(access.right_of_cookies("understudy", 1000) == Right::none);
-    CHECK(access.right_of_cookies("understudy=;", 1000) == Right::none);
 }
 
-TEST_CASE("access: an observer's key and cookie never give more than looking, and need a key that is set") {
-    const Access access("correct horse battery", "a key for observers");
-    CHECK(access.right_of_key("a key for observers") == Right::observe);
-    const std::string cookie = "understudy=" + access.make_cookie(Right::observe, 1000);
-    CHECK(access.right_of_cookies(cookie, 1001) == Right::observe);
-    CHECK(access.right_of_cookies(cookie + "; understudy=" + access.make_cookie(Right::operate, 1000), 1001) == Right::operate);
-    const Access without("correct horse battery");
-    CHECK(without.right_of_key("") == Right::none);
-    CHECK(without.right_of_cookies(cookie, 1001) == Right::none);
+TEST_CASE("accounts: the file is for its owner alone, and a change that is refused leaves it as it was") {
+    const test::TemporaryFolder folder;
+    REQUIRE(change_accounts(folder.path(""), [](AccountBook& book) -> Result<> { book.accounts.push_back(person("ada", Role::operator_)); return {}; }));
+    CHECK_FALSE(change_accounts(folder.path(""), [](AccountBook& book) -> Result<> { book.accounts.clear(); return failure(ErrorCode::refused, "no"); }));
+    CHECK(load_accounts(folder.path(""))->find(AccountKind::person, "ada") != nullptr);
+    REQUIRE(::chmod(folder.path("accounts").c_str(), 0640) == 0);
+    CHECK(load_accounts(folder.path("")).error().code == ErrorCode::refused);
 }
 
-TEST_CASE("access: guessing is slowed down, and only for a while") {
-    GuessLimit limit;
-    const GuessLimit::Time start{std::chrono::hours(1)};
-    for (int i = 0; i < 10; ++i) {
-        CHECK(limit.allows(start));
-        limit.wrong(start);
+TEST_CASE("passwords: only the password is the password, and nobody's has none") {
+    const auto secret = hash_password("correct horse battery");
+    REQUIRE(secret);
+    CHECK(secret->starts_with("$argon2id$"));
+    CHECK(is_password(*secret, "correct horse battery"));
+    CHECK_FALSE(is_password(*secret, "correct horse batter"));
+    CHECK_FALSE(is_password("", ""));
+    CHECK_FALSE(is_password("nonsense", "nonsense"));
+    CHECK_FALSE(check_new_password("ada", "short"));
+    CHECK_FALSE(check_new_password("ada.lovelace", "ada.lovelace"));
+}
+
+TEST_CASE("sessions: one holds until it rests too long or its time is over, and survives a restart") {
+    Sessions sessions;
+    const std::string hash = hash_key(sessions.begin("ada", "stamp", 1000));
+    CHECK(sessions.use(hash, 1000 + kSessionRestSeconds - 1));
+    CHECK(sessions.use(hash, 1000 + 2 * kSessionRestSeconds - 2));
+    auto again = Sessions::parse(sessions.text());
+    REQUIRE(again);
+    CHECK(again->use(hash, 1000 + 2 * kSessionRestSeconds)->account == "ada");
+    CHECK_FALSE(again->look(hash, 1000 + 4 * kSessionRestSeconds));
+    CHECK_FALSE(again->look(hash, 1000 + kSessionSeconds));
+    again->end(hash);
+    CHECK_FALSE(again->look(hash, 1001));
+    CHECK_FALSE(Sessions::parse("{}"));
+}
+
+TEST_CASE("sessions: an account has a bounded number of them, and the one used least is gone first") {
+    Sessions sessions;
+    const std::string first = hash_key(sessions.begin("ada", "stamp", 0));
+    const std::string second = hash_key(sessions.begin("ada", "stamp", 1));
+    CHECK(sessions.use(first, 100));
+    for (std::size_t i = 2; i <= kSessionsPerAccount; ++i) static_cast<void>(sessions.begin("ada", "stamp", 200));
+    CHECK(sessions.look(first, 201));
+    CHECK_FALSE(sessions.look(second, 201));
+}
+
+TEST_CASE("guard: after some failures the next attempt waits, longer every time, and not for ever") {
+    LogInGuard guard;
+    LogInGuard::Time now{std::chrono::hours(1)};
+    for (int i = 0; i < LogInGuard::kAccount.free_attempts; ++i) CHECK_FALSE(guard.attempt("ada", "10.0.0.1", now));
+    std::chrono::seconds before{0};
+    for (int i = 0; i < 12; ++i) {
+        const auto wait = guard.attempt("ada", "10.0.0." + std::to_string(i), now);
+        REQUIRE(wait);
+        CHECK(*wait >= before);
+        CHECK(*wait <= LogInGuard::kAccount.longest);
+        before = *wait;
+        CHECK(guard.attempt("ada", "10.0.0.99", now) == wait);
+        now += *wait;
+        CHECK_FALSE(guard.attempt("ada", "10.0.0." + std::to_string(i), now));
     }
-    CHECK_FALSE(limit.allows(start));
-    CHECK(limit.allows(start + std::chrono::seconds(2)));
+    CHECK(before == LogInGuard::kAccount.longest);
+    CHECK_FALSE(guard.attempt("bob", "10.0.0.200", now));
+    guard.succeeded("ada", "10.0.0.1");
+    CHECK_FALSE(guard.attempt("ada", "10.0.0.200", now));
+}
+
+TEST_CASE("guard: one address that tries many names waits as well, and an account of its own does not help it") {
+    LogInGuard guard;
+    const LogInGuard::Time now{std::chrono::hours(1)};
+    for (int i = 0; i < LogInGuard::kAddress.free_attempts; ++i) {
+        CHECK_FALSE(guard.attempt("name-" + std::to_string(i), "10.0.0.1", now));
+    }
+    CHECK(guard.attempt("own", "10.0.0.1", now));
+    CHECK_FALSE(guard.attempt("own", "10.0.0.2", now));
+}
+
+TEST_CASE("audit: an entry says who did what, without secrets, and the newest is read first") {
+    const test::TemporaryFolder folder;
+    AuditEntry entry;
+    entry.event = "act";
+    entry.who = "ada";
+    entry.verb = "define-host";
+    entry.arguments = {"name=a", "fence-options=plug=7,passwd=hunter2", "reason=new"};
+    const std::string line = audit_line(entry, 1800000000123);
+    CHECK(line.find("hunter2") == std::string::npos);
+    CHECK(line.find("plug=7") != std::string::npos);
+    CHECK(line.find("\n") == std::string::npos);
+    const std::string path = audit_path(folder.path(""));
+    REQUIRE(append_audit(path, line));
+    entry.who = "bob\n{}";
+    REQUIRE(append_audit(path, audit_line(entry, 1800000000999)));
+    const std::string newest = newest_audit(path, 10).value();
+    CHECK(newest.find("bob") < newest.find("ada"));
+    CHECK(newest_audit(path, 1)->find("ada") == std::string::npos);
+    CHECK(append_audit(folder.path("nowhere/audit.log"), line).error().message.find("cannot be recorded") != std::string::npos);
+    CHECK(append_audit("/dev/full", line).error().message.find("No space left") != std::string::npos);
 }
 
 TEST_CASE("target: pages and API are told apart, and names are decoded") {
@@ -107,18 +208,18 @@ TEST_CASE("pages: no script and no style is inline, as the content policy forbid
     }
 }
 
-TEST_CASE("gateway configuration: a short access key is refused, and defaults listen on loopback") {
+TEST_CASE("gateway configuration: keys of an older gateway are refused with what to do, and defaults are safe") {
     const test::TemporaryFolder folder;
     const auto keys = client::make_key_pair();
     const std::string link = "manager = 'tcp://127.0.0.1:1'\nmanager_key = '" + keys.public_key + "'\npublic_key = '" + keys.public_key +
                              "'\nsecret_key = '" + keys.secret_key + "'\n[gateway]\n";
-    const auto weak = load_gateway_configuration(folder.write("weak.toml", link + "access_key = 'short'\n"));
-    REQUIRE_FALSE(weak);
-    CHECK(weak.error().message.find("line 6: option \"gateway.access_key\" is too short") != std::string::npos);
-    folder.write("key", "0123456789abcdefghij\n");
-    const auto fine = load_gateway_configuration(folder.write("fine.toml", link + "access_key_file = 'key'\n"));
+    const auto old = load_gateway_configuration(folder.write("old.toml", link + "access_key = '0123456789abcdefghij'\n"));
+    REQUIRE_FALSE(old);
+    CHECK(old.error().message.find("line 6: option \"gateway.access_key\"") != std::string::npos);
+    CHECK(old.error().message.find("understudy-gateway account add") != std::string::npos);
+    const auto fine = load_gateway_configuration(folder.write("fine.toml", link));
     REQUIRE(fine);
-    CHECK(fine->access_key == "0123456789abcdefghij");
     CHECK(fine->address == "127.0.0.1");
-    CHECK_FALSE(load_gateway_configuration(folder.write("typo.toml", link + "acess_key = 'x'\n")));
+    CHECK(fine->tls == Tls::on);
+    CHECK_FALSE(load_gateway_configuration(folder.write("typo.toml", link + "adress = 'x'\n")));
 }

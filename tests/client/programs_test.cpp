@@ -19,8 +19,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const std::string kAccessKey = "a-key-for-tests-1234";
-const std::string kBearer = "Authorization: Bearer " + kAccessKey + "\r\n";
+/// Made anew for each gateway, which keeps no more than its hash.
+std::string made_key;
+std::string bearer() { return "Authorization: Bearer " + made_key + "\r\n"; }
 
 TerminalRedirect redirect_to(Epoch epoch, const FakeDoor& door) {
     return {TerminalId(7), epoch, door.endpoint(), {{}, "ticket-" + std::to_string(epoch)}, IncidentId(epoch * 10)};
@@ -95,12 +96,29 @@ void answer_admin(Scene& scene, const AdminReply& reply, std::vector<AdminReques
     };
 }
 
+std::string configuration_of_gateway(Scene& scene) { return scene.configuration("[gateway]\ntls = 'off'\nport = 0\nport_file = 'port'\n"); }
+
+/// What `understudy-gateway account …` and `key …` print.
+std::string manage(Scene& scene, std::vector<std::string> words) {
+    words.insert(words.begin(), {GATEWAY_PROGRAM, "--config", configuration_of_gateway(scene)});
+    Program program(words);
+    REQUIRE(scene.until([&] { return program.ended(); }));
+    INFO(program.problems());
+    REQUIRE(program.exit_code() == 0);
+    return program.output().substr(0, program.output().find('\n'));
+}
+
+std::string with_key(Scene& scene) {
+    made_key = manage(scene, {"key", "add", "tests", "--role", "administrator"});
+    return configuration_of_gateway(scene);
+}
+
 /// A running gateway.
 struct Gateway {
     explicit Gateway(Scene& given)
         : scene(given),
           program({GATEWAY_PROGRAM, "--config",
-                   given.configuration("[gateway]\ntls = 'off'\nport = 0\nport_file = 'port'\naccess_key = '" + kAccessKey + "'\n")}) {
+                   with_key(given)}) {
         std::optional<std::string> line;
         REQUIRE(scene.until([&] { return (line = program.line()).has_value(); }));
         const auto colon = line->rfind(':');
@@ -120,7 +138,7 @@ struct Gateway {
     /// An open WebSocket.
     WebClient open(const std::string& target) {
         WebClient client(port);
-        client.upgrade(target, kBearer);
+        client.upgrade(target, bearer());
         std::optional<WebAnswer> answer;
         REQUIRE(scene.until([&] { return (answer = client.answer()).has_value(); }));
         REQUIRE(answer->status == 101);
@@ -265,7 +283,7 @@ TEST_CASE("gateway: without the key there is the login page and nothing else") {
         const WebAnswer answer = gateway.get(target);
         INFO(target);
         CHECK(answer.status == 401);
-        CHECK(answer.body.find("Access key") != std::string::npos);
+        CHECK(answer.body.find("name=\"password\"") != std::string::npos);
         CHECK(answer.header("Content-Security-Policy").find("frame-ancestors 'none'") != std::string::npos);
         CHECK(answer.header("X-Content-Type-Options") == "nosniff");
     }
@@ -277,11 +295,19 @@ TEST_CASE("gateway: without the key there is the login page and nothing else") {
     CHECK(answer->status == 401);
 }
 
-TEST_CASE("gateway: the key buys a cookie that scripts cannot read and other sites cannot use") {
+TEST_CASE("gateway: a password buys a cookie that scripts cannot read and other sites cannot use") {
     Scene scene;
     Gateway gateway(scene);
-    CHECK(gateway.get("/login?key=wrong").status == 403);
-    const WebAnswer answer = gateway.get("/login?key=" + kAccessKey + "&next=/console");
+    const std::string password = manage(scene, {"account", "add", "ada", "--role", "operator", "--generate"});
+    const std::string form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    const std::string right = "name=ada&password=" + password + "&next=/console";
+    const auto log_in = [&](const std::string& body, const std::string& head = {}) { return gateway.ask("POST", "/login", form + head, body); };
+    // The running gateway hears of a new account by itself.
+    REQUIRE(scene.until([&] { return log_in(right).status == 303; }));
+    CHECK(log_in("name=ada&password=wrong").status == 403);
+    CHECK(log_in(right, "Origin: http://evil.example\r\n").status == 403);
+    CHECK(gateway.get("/login?" + right).status == 200);
+    const WebAnswer answer = log_in(right);
     CHECK(answer.status == 303);
     CHECK(answer.header("Location") == "/console");
     const std::string cookie = answer.header("Set-Cookie");
@@ -289,8 +315,8 @@ TEST_CASE("gateway: the key buys a cookie that scripts cannot read and other sit
     CHECK(cookie.find("SameSite=Strict") != std::string::npos);
     const std::string head = "Cookie: " + cookie.substr(0, cookie.find(';')) + "\r\n";
     CHECK(gateway.get("/console", head).status == 200);
-    const WebAnswer form = gateway.ask("POST", "/login", "Content-Type: application/x-www-form-urlencoded\r\n", "key=" + kAccessKey + "&next=%2Fterminal%2Fdemo");
-    CHECK(form.header("Location") == "/terminal/demo");
+    CHECK(gateway.ask("POST", "/logout", head).status == 303);
+    CHECK(gateway.get("/console", head).status == 401);
 }
 
 TEST_CASE("gateway: malformed and oversized requests are answered, and the next one works") {
@@ -307,8 +333,8 @@ TEST_CASE("gateway: malformed and oversized requests are answered, and the next 
     CHECK(raw("GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n") == 400);
     CHECK(raw("GET / HTTP/1.1\r\nX: " + std::string(20000, 'a') + "\r\n\r\n") == 431);
     CHECK(raw("POST /login HTTP/1.1\r\nContent-Length: 999999\r\n\r\n") == 413);
-    CHECK(gateway.get("/novnc/../../etc/passwd", kBearer).status == 404);
-    CHECK(gateway.get("/", kBearer).status == 200);
+    CHECK(gateway.get("/novnc/../../etc/passwd", bearer()).status == 404);
+    CHECK(gateway.get("/", bearer()).status == 200);
 }
 
 TEST_CASE("gateway: ends in order when told to") {
@@ -329,15 +355,16 @@ TEST_CASE("gateway: an act needs its header and the same origin, and brings the 
     Gateway gateway(scene);
     gateway.connected();
     const std::string body = R"({"verb":"kill","arguments":{"node":5,"reason":"why"}})";
-    CHECK(gateway.ask("POST", "/api/v1/act", kBearer, body).status == 403);
-    CHECK(gateway.ask("POST", "/api/v1/act", kBearer + "X-Understudy-Request: 1\r\nOrigin: http://evil.example\r\n", body).status == 403);
+    CHECK(gateway.ask("POST", "/api/v1/act", bearer(), body).status == 403);
+    CHECK(gateway.ask("POST", "/api/v1/act", bearer() + "X-Understudy-Request: 1\r\nOrigin: http://evil.example\r\n", body).status == 403);
     CHECK(requests.empty());
-    const std::string own = kBearer + "X-Understudy-Request: 1\r\nOrigin: http://127.0.0.1:" + std::to_string(gateway.port) + "\r\n";
+    const std::string own = bearer() + "X-Understudy-Request: 1\r\nOrigin: http://127.0.0.1:" + std::to_string(gateway.port) + "\r\n";
     const WebAnswer answer = gateway.ask("POST", "/api/v1/act", own, body);
     CHECK(answer.status == 409);
     CHECK(Json::parse(answer.body) == Json{{"code", 3}, {"word", "refused"}, {"text", "node 5 is primary"}, {"json", {{"a", 1}}}});
     REQUIRE(requests.size() == 1);
-    CHECK(requests[0].arguments == std::vector<std::string>{"node=5", "reason=why"});
+    CHECK(requests[0].arguments == std::vector<std::string>{"node=5", "reason=why", "by=tests"});
+    CHECK(gateway.ask("POST", "/api/v1/act", own, R"({"verb":"kill","arguments":{"node":5,"reason":"x","by":"somebody else"}})").status == 400);
     CHECK(gateway.ask("POST", "/api/v1/act", own, "not json").status == 400);
     CHECK(gateway.ask("POST", "/api/v1/act", own, R"({"verb":"watch"})").status == 400);
     CHECK(requests.size() == 1);
@@ -402,10 +429,10 @@ TEST_CASE("gateway: while the manager is away the last view stays, with since wh
     CHECK(push["view"]["n"] == 1);
     CHECK(push["since_wall_ms"].get<std::int64_t>() > 0);
     CHECK(push["reason"].get<std::string>().find("was lost") != std::string::npos);
-    const WebAnswer view = gateway.get("/api/v1/view", kBearer);
+    const WebAnswer view = gateway.get("/api/v1/view", bearer());
     CHECK(view.status == 200);
     CHECK_FALSE(view.header("X-Understudy-Manager-Away-Since").empty());
-    const WebAnswer act = gateway.ask("POST", "/api/v1/act", kBearer + "X-Understudy-Request: 1\r\n", R"({"verb":"kill","arguments":["node=5"]})");
+    const WebAnswer act = gateway.ask("POST", "/api/v1/act", bearer() + "X-Understudy-Request: 1\r\n", R"({"verb":"kill","arguments":["node=5"]})");
     CHECK(act.status == 503);
     scene.manager.resume();
     while (push["connected"] == false) push = Json::parse(gateway.message(watch));

@@ -5,6 +5,7 @@ real gateway with TLS against a played manager. Traffic goes to loopback alone, 
 Usage: security_test.py BUILD-FOLDER [-k NAME]
 """
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -12,14 +13,18 @@ import socket
 import ssl
 import stat
 import subprocess
+import re
 import sys
 import tempfile
 import time
 import unittest
+import urllib.parse
 from pathlib import Path
 
 BUILD = Path(sys.argv.pop(1)) if len(sys.argv) > 1 else Path("build/release")
-KEY = "the-key-of-operators"
+PASSWORD = "a password for these tests"
+DESCRIPTION = json.loads((Path(__file__).resolve().parents[2] / "client/gateway/pages/openapi.json").read_text(encoding="utf-8"))
+ROLES = ("none", "terminal", "observer", "operator", "administrator")
 HALF_OPEN = 3000        # connections of the attack
 AT_ONCE = 400           # of them held by us at a time
 PLACES = 128            # gateway.connections in these tests
@@ -39,15 +44,41 @@ class Gateway:
                 break
             self.link += line
         self.process = None
+        self.keys = {"none": None}
+        for role in ROLES[1:]:
+            bound = ("--terminal", "desk") if role == "terminal" else ()
+            self.keys[role] = self.manage("key", "add", role, "--role", role, *bound)
+            self.manage("account", "add", role, "--role", role, *bound, said=PASSWORD)
         self.start()
 
     def configuration(self, more=""):
         path = self.home / "gateway.toml"
-        path.write_text(f'{self.link}\n[gateway]\nport = 0\nport_file = "{self.home}/port"\nconnections = {PLACES}\naccess_key = "{KEY}"\n{more}', encoding="utf-8")
+        path.write_text(f'{self.link}\n[gateway]\nport = 0\nport_file = "{self.home}/port"\nconnections = {PLACES}\n{more}', encoding="utf-8")
         return path
 
     def command(self, more="", *words):
         return [BUILD / "client/gateway/understudy-gateway", "--config", self.configuration(more), *words]
+
+    def manage(self, *words, said=""):
+        """What the gateway's own commands print."""
+        return subprocess.run(self.command("", *words), input=said + "\n", capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+
+    def request(self, method, target, head="", body=b"", source="127.0.0.1", key=None, origin=True):
+        """(status, head, body) of one request."""
+        with self.secure(source) as line:
+            ours = f"Origin: https://127.0.0.1:{self.port}\r\n" if origin and method == "POST" else ""
+            bearer = f"Authorization: Bearer {key}\r\n" if key else ""
+            line.sendall(f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n{ours}{bearer}{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            answer = self.ask(line)
+        first, _, rest = answer.partition(b"\r\n\r\n")
+        return int(first[9:12]), first.decode(), rest.decode(errors="replace")
+
+    def log_in(self, name, password=PASSWORD, source="127.0.0.1"):
+        """(status, page, head with the cookie)"""
+        body = urllib.parse.urlencode({"name": name, "password": password, "next": "/console"}).encode()
+        status, head, page = self.request("POST", "/login", body=body, source=source)
+        cookie = re.search(r"Set-Cookie: ([^;]+);", head)
+        return status, page, f"Cookie: {cookie.group(1)}\r\n" if cookie else ""
 
     def start(self):
         port = self.home / "port"
@@ -137,7 +168,7 @@ class Secrecy(unittest.TestCase):
 
     def test_plain_http_is_told_to_come_back_with_tls_and_gets_nothing(self):
         with gateway.connect() as line:
-            line.sendall(f"GET /api/v1/view HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
+            line.sendall(f"GET /api/v1/view HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.keys['administrator']}\r\n\r\n".encode())
             answer = gateway.ask(line)
         self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
         self.assertIn(b"https://", answer)
@@ -225,7 +256,7 @@ class Attacks(unittest.TestCase):
         # Somebody who was logged in before the attack, and stays.
         with gateway.secure() as watch:
             watch.sendall((f"GET /api/v1/watch HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                           f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {KEY}\r\n\r\n").encode())
+                           f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {gateway.keys['administrator']}\r\n\r\n").encode())
             self.assertTrue(watch.recv(200).startswith(b"HTTP/1.1 101"))
             for number in range(HALF_OPEN):
                 line = gateway.connect(f"127.0.{1 + number % 200}.1")
@@ -236,7 +267,7 @@ class Attacks(unittest.TestCase):
                     held.pop(0).close()
                 if number % 250 == 249:
                     began = time.monotonic()
-                    self.assertTrue(gateway.get("/api/v1/me", KEY).startswith(b"HTTP/1.1 200"), f"an honest client, after {number + 1}")
+                    self.assertTrue(gateway.get("/api/v1/me", gateway.keys["administrator"]).startswith(b"HTTP/1.1 200"), f"an honest client, after {number + 1}")
                     slowest = max(slowest, time.monotonic() - began)
             descriptors = len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
             self.assertLess(descriptors, PLACES + 64, "bounded")
@@ -261,15 +292,15 @@ class Attacks(unittest.TestCase):
     def test_paths_lead_nowhere_else(self):
         for target in ("/novnc/../../etc/passwd", "/novnc/%2e%2e/%2e%2e/etc/passwd", "/assets/..%2f..%2fetc%2fpasswd", "/novnc//etc/passwd", "/assets/.hidden",
                        "/terminal/a%2Fb", "/api/v1/incidents/1%20host=alpha", "/api/v1/what-if?host=--config=/etc/passwd"):
-            answer = gateway.get(target, KEY)
+            answer = gateway.get(target, gateway.keys["administrator"])
             self.assertNotIn(b"root:", answer)
             if target.startswith(("/novnc", "/assets", "/terminal")):
                 self.assertTrue(answer.startswith(b"HTTP/1.1 404"), (target, answer[:60]))
 
     def test_websockets_of_strangers_and_of_other_sites_are_refused(self):
         ask = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        for key, head, status in ((None, ask, b"401"), ("wrong-key-of-nobody", ask, b"401"), (KEY, ask + "Origin: https://evil.example\r\n", b"403"),
-                                  (KEY, ask + f"Origin: http://127.0.0.1:{gateway.port}\r\n", b"403"), (KEY, ask + "Sec-Fetch-Site: cross-site\r\n", b"403")):
+        for key, head, status in ((None, ask, b"401"), ("wrong-key-of-nobody", ask, b"401"), (gateway.keys["administrator"], ask + "Origin: https://evil.example\r\n", b"403"),
+                                  (gateway.keys["administrator"], ask + f"Origin: http://127.0.0.1:{gateway.port}\r\n", b"403"), (gateway.keys["administrator"], ask + "Sec-Fetch-Site: cross-site\r\n", b"403")):
             with gateway.secure() as line:
                 bearer = f"Authorization: Bearer {key}\r\n" if key else ""
                 line.sendall(f"GET /api/v1/watch HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nConnection: Upgrade\r\n{bearer}{head}\r\n".encode())
@@ -279,8 +310,194 @@ class Attacks(unittest.TestCase):
         body = b'{"verb":"kill","arguments":{"node":5,"reason":"x"}}'
         for head in ("", "X-Understudy-Request: 1\r\nOrigin: https://evil.example\r\n", "X-Understudy-Request: 1\r\nSec-Fetch-Site: cross-site\r\n"):
             with gateway.secure() as line:
-                line.sendall(f"POST /api/v1/act HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                line.sendall(f"POST /api/v1/act HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nConnection: close\r\nAuthorization: Bearer {gateway.keys['administrator']}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
                 self.assertTrue(gateway.ask(line).startswith(b"HTTP/1.1 403"), head)
+
+
+class People(unittest.TestCase):
+    def test_a_cookie_is_for_this_host_over_tls_and_no_script(self):
+        body = urllib.parse.urlencode({"name": "operator", "password": PASSWORD}).encode()
+        _, head, _ = gateway.request("POST", "/login", body=body)
+        cookie = re.search(r"Set-Cookie: (.*)", head).group(1)
+        self.assertTrue(cookie.startswith("__Host-understudy="))
+        for word in ("Path=/", "HttpOnly", "SameSite=Strict", "Secure", "Max-Age="):
+            self.assertIn(word, cookie)
+        self.assertNotIn("Domain", cookie)
+
+    def test_a_wrong_password_a_name_of_nobody_and_a_program_are_told_the_same(self):
+        told = [gateway.log_in(name, password)[:2] for name, password in (("operator", "wrong"), ("nobody-at-all", PASSWORD), ("operator", ""), ("operator", "x" * 3000))]
+        self.assertEqual({status for status, _ in told}, {403})
+        self.assertEqual(len({page for _, page in told}), 1)
+        self.assertEqual(gateway.log_in("operator")[0], 303)
+
+    def test_who_guesses_waits_and_is_told_how_long_whether_the_name_exists_or_not(self):
+        for name, source in (("observer", "127.0.7.1"), ("ghost", "127.0.8.1")):
+            for _ in range(5):
+                self.assertEqual(gateway.log_in(name, "wrong", source)[0], 403)
+            status, page, _ = gateway.log_in(name, PASSWORD, source)
+            self.assertEqual(status, 429, "even the right password")
+            self.assertRegex(page, r"Too many attempts. Try again in \d+ second")
+        self.assertEqual(gateway.log_in("operator", source="127.0.7.1")[0], 303, "others at the same address go on")
+        time.sleep(2)
+        self.assertEqual(gateway.log_in("observer", source="127.0.7.1")[0], 303)
+
+    def test_a_login_does_not_hold_up_others(self):
+        slowest = 0.0
+        with contextlib.ExitStack() as stack:
+            body = urllib.parse.urlencode({"name": "somebody", "password": "wrong"}).encode()
+            for number in range(12):
+                line = stack.enter_context(gateway.secure(f"127.0.9.{number + 1}"))
+                line.sendall(f"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            for _ in range(5):
+                began = time.monotonic()
+                self.assertTrue(gateway.get().startswith(b"HTTP/1.1 200"))
+                slowest = max(slowest, time.monotonic() - began)
+        print(f"\n  12 passwords compared meanwhile: slowest answer {slowest * 1000:.0f} ms", file=sys.stderr)
+        self.assertLess(slowest, 3)
+
+    def ends(self, name, deed):
+        """A session ends, its open WebSocket with it, when `deed` is done."""
+        gateway.manage("account", "add", name, "--role", "operator", said=PASSWORD)
+        until = time.monotonic() + 5
+        while (logged := gateway.log_in(name))[0] != 303:
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.2)
+        head = logged[2]
+        self.assertEqual(gateway.request("GET", "/api/v1/me", head)[0], 200)
+        with gateway.secure() as watch:
+            watch.sendall((f"GET /api/v1/watch HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                           f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{head}\r\n").encode())
+            self.assertTrue(watch.recv(300).startswith(b"HTTP/1.1 101"))
+            began = time.monotonic()
+            deed(head)
+            gateway.ask(watch, seconds=5)
+            self.assertLess(time.monotonic() - began, 5, "the open connection is cut")
+        self.assertEqual(gateway.request("GET", "/api/v1/me", head)[0], 401)
+
+    def test_a_session_ends_with_its_account_its_password_its_role_and_a_logout(self):
+        self.ends("leaver", lambda _: gateway.manage("account", "remove", "leaver"))
+        self.ends("changer", lambda _: gateway.manage("account", "passwd", "changer", said="another password of these tests"))
+        self.ends("climber", lambda _: gateway.manage("account", "change", "climber", "--role", "observer"))
+        self.ends("goer", lambda head: self.assertEqual(gateway.request("POST", "/logout", head)[0], 303))
+
+    def test_a_session_survives_a_restart_and_its_token_stands_in_no_file(self):
+        head = gateway.log_in("operator")[2]
+        time.sleep(1.5)
+        gateway.process.terminate()
+        gateway.process.wait(20)
+        gateway.process.stdout.close()
+        gateway.start()
+        self.assertEqual(gateway.request("GET", "/api/v1/me", head)[0], 200)
+        token = re.search("=(.*)\r", head).group(1)
+        for file in (gateway.home / "gateway-state").iterdir():
+            text = file.read_text(encoding="utf-8")
+            for secret in (token, PASSWORD, *filter(None, gateway.keys.values())):
+                self.assertNotIn(secret, text, file)
+
+    def test_a_forged_or_foreign_cookie_is_nobody(self):
+        for cookie in ("__Host-understudy=x", "__Host-understudy=", "understudy=" + "a" * 40, "__Host-understudy=" + "a" * 4000):
+            self.assertEqual(gateway.request("GET", "/api/v1/me", f"Cookie: {cookie}\r\n")[0], 401)
+
+    def test_a_login_from_another_site_is_refused(self):
+        body = urllib.parse.urlencode({"name": "operator", "password": PASSWORD}).encode()
+        self.assertEqual(gateway.request("POST", "/login", "Origin: https://evil.example\r\n", body, origin=False)[0], 403)
+        self.assertEqual(gateway.request("GET", f"/login?{body.decode()}")[0], 200, "an address logs nobody in")
+
+
+class Rights(unittest.TestCase):
+    def test_every_route_is_for_its_role_and_above(self):
+        for path, methods in DESCRIPTION["paths"].items():
+            for method, operation in methods.items():
+                if method == "post":
+                    continue
+                target = path.replace("{terminal}", "desk").replace("{id}", "1")
+                upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                for role in ROLES:
+                    with self.subTest(path=path, role=role):
+                        if operation.get("x-websocket"):
+                            status = self.upgraded(target, role, upgrade)
+                        else:
+                            status = gateway.request("GET", target, key=gateway.keys[role])[0]
+                        allowed = ROLES.index(role) >= ROLES.index(operation["x-role"])
+                        # An observer of no terminal opens none, whatever comes below him.
+                        if "/terminals/" in path and role == "observer":
+                            allowed = False
+                        self.assertEqual(status not in (401, 403), allowed, status)
+                        if not allowed:
+                            self.assertEqual(status, 401 if role == "none" else 403)
+
+    def upgraded(self, target, role, head):
+        with gateway.secure() as line:
+            bearer = f"Authorization: Bearer {gateway.keys[role]}\r\n" if gateway.keys[role] else ""
+            line.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\n{bearer}{head}\r\n".encode())
+            return int(line.recv(300)[9:12])
+
+    def test_every_act_is_for_its_role_and_above_and_a_rehearsal_for_observers(self):
+        for verb, least in DESCRIPTION["paths"]["/api/v1/act"]["post"]["x-acts"].items():
+            for role in ROLES:
+                for dry, needed in ((False, least), (True, "observer")):
+                    with self.subTest(verb=verb, role=role, dry=dry):
+                        arguments = {"reason": "a test", **({"dry-run": "yes"} if dry else {})}
+                        body = json.dumps({"verb": verb, "arguments": arguments}).encode()
+                        status, _, text = gateway.request("POST", "/api/v1/act", "X-Understudy-Request: test\r\n", body, key=gateway.keys[role])
+                        allowed = ROLES.index(role) >= ROLES.index(needed)
+                        self.assertEqual(status, 200 if allowed else 401 if role == "none" else 403, text)
+
+    def test_the_document_names_every_act_and_the_least_role_of_every_route(self):
+        act = DESCRIPTION["paths"]["/api/v1/act"]["post"]
+        self.assertEqual(set(act["x-acts"]), set(act["requestBody"]["content"]["application/json"]["schema"]["properties"]["verb"]["enum"]))
+        for path, methods in DESCRIPTION["paths"].items():
+            for operation in methods.values():
+                self.assertIn(operation["x-role"], ROLES, path)
+
+    def test_somebody_with_one_terminal_sees_that_one_and_nothing_else(self):
+        key = gateway.keys["terminal"]
+        for target, status in (("/", 200), ("/terminal/desk", 200), ("/terminal/other", 403), ("/console", 403), ("/api/v1/view", 403), ("/metrics", 403)):
+            self.assertEqual(gateway.request("GET", target, key=key)[0], status, target)
+
+
+class Records(unittest.TestCase):
+    def newest(self):
+        return json.loads(gateway.request("GET", "/api/v1/audit?count=50", key=gateway.keys["administrator"])[2])
+
+    def act(self, reason):
+        body = json.dumps({"verb": "message", "arguments": {"terminal": "all", "text": "hello", "password": "hunter2", "reason": reason}}).encode()
+        return gateway.request("POST", "/api/v1/act", "X-Understudy-Request: test\r\n", body, key=gateway.keys["operator"])
+
+    def test_an_act_is_written_down_with_who_what_why_and_its_result(self):
+        self.assertEqual(self.act("lunch")[0], 200)
+        until = time.monotonic() + 5
+        while (newest := self.newest())[0]["event"] != "result" and time.monotonic() < until:
+            time.sleep(0.1)
+        result, act = newest[0], newest[1]
+        self.assertEqual((act["event"], act["who"], act["role"], act["address"], act["verb"], act["reason"]), ("act", "operator", "operator", "127.0.0.1", "message", "lunch"))
+        self.assertEqual(result["id"], act["id"])
+        self.assertTrue(result["result"].startswith("done"))
+        self.assertNotIn("hunter2", json.dumps(newest))
+
+    def test_what_cannot_be_written_down_is_not_done(self):
+        log = gateway.home / "gateway-state/audit.log"
+        kept = log.rename(log.with_suffix(".kept"))
+        log.symlink_to("/dev/full")
+        try:
+            status, _, text = self.act("a full disk")
+            self.assertEqual(status, 503, text)
+            self.assertIn("cannot be recorded", text)
+            self.assertIn("nothing was done", text)
+            self.assertEqual(gateway.request("GET", "/api/v1/me", key=gateway.keys["operator"])[0], 200, "looking goes on")
+        finally:
+            log.unlink()
+            kept.rename(log)
+        self.assertEqual(self.act("room again")[0], 200)
+
+    def test_refusals_and_log_ins_are_written_down(self):
+        gateway.log_in("mistyped", "wrong", "127.0.10.1")
+        gateway.log_in("operator")
+        until = time.monotonic() + 5
+        wanted = {("login-failed", "mistyped"), ("login", "operator")}
+        while not wanted <= {(entry["event"], entry.get("who")) for entry in self.newest()}:
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

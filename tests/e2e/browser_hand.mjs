@@ -19,7 +19,7 @@ const repaired = /WebSocket connection|Failed when connecting|net::ERR_/;
 
 const deeds = {
   // Logs in as a person does, by the form, and comes out where the address said.
-  async open({ name, address, key, width, height }) {
+  async open({ name, address, password, width, height }) {
     const page = await browser.newPage();
     pages[name] = page;
     await page.setViewport({ width, height });
@@ -29,10 +29,11 @@ const deeds = {
       if (message.type() === "error" && !repaired.test(message.text()) && !/status of 401/.test(message.text())) problems.push(`${name}: ${message.text()}`);
     });
     await page.goto(address);
-    const form = await page.$("input[name=key]");
+    const form = await page.$("input[name=password]");
     if (!form) return { asked: false };
     const found = await deeds.findings({ name });
-    await form.type(key);
+    await page.type("input[name=name]", "ada");
+    await form.type(password);
     await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
     return { asked: true, found: found.found };
   },

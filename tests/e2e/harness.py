@@ -290,8 +290,7 @@ class Cluster:
         text = toml_table("", {"manager": self.endpoint, "manager_key": manager_key,
                                "key_file": str(self.dir / f"{who}.key")})
         if who == "gateway":
-            text += toml_table("[gateway]", {"address": "127.0.0.1", "port": self.port + 1, "tls": "off",
-                                             "access_key": "an-access-key-for-tests"})
+            text += toml_table("[gateway]", {"address": "127.0.0.1", "port": self.port + 1, "tls": "off"})
         (self.dir / f"{who}.toml").write_text(text, encoding="utf-8")
 
     def configuration(self):
@@ -347,6 +346,8 @@ class Cluster:
         self.manager.wait()
 
     def start_gateway(self):
+        subprocess.run([program("understudy-gateway"), "--config", str(self.dir / "gateway.toml"), "account", "add", "ada",
+                        "--role", "administrator"], input="a password for tests\n", text=True, check=True)
         with open(self.results / "gateway.log", "ab") as log:
             self.gateway = subprocess.Popen([program("understudy-gateway"), "--config", str(self.dir / "gateway.toml")],
                                             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)

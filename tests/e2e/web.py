@@ -14,7 +14,7 @@ from desk import Desk
 from harness import BUILD, PROJECT, Failed, say, until
 from scenarios import claim
 
-KEY = "an-access-key-for-tests"
+PASSWORD = "a password for tests"  # of "ada", as the harness makes her
 SKIPPED = 77
 
 
@@ -57,7 +57,7 @@ class WebProbe:
         self._hand = hand
         self._page = {"name": "terminal"}
         address = f"http://127.0.0.1:{cluster.port + 1}/terminal/{terminal}"
-        opened = hand.ask("open", **self._page, address=address, key=KEY, width=cluster.settings["width"],
+        opened = hand.ask("open", **self._page, address=address, password=PASSWORD, width=cluster.settings["width"],
                           height=cluster.settings["height"])
         claim(opened["asked"], "a login should be asked for")
         claim(opened["found"] == [], f"axe-core on the login page: {opened['found']}")
@@ -89,7 +89,7 @@ class WebDesk(Desk):
         self.hand = Hand(self.cluster, self.modules)
         self.probe = WebProbe(self.cluster, self.hand, self.terminal)
         self.cluster.probes.append(self.probe)
-        self.hand.ask("open", name="console", address=f"http://127.0.0.1:{self.cluster.port + 1}/console", key=KEY,
+        self.hand.ask("open", name="console", address=f"http://127.0.0.1:{self.cluster.port + 1}/console", password=PASSWORD,
                       width=1280, height=720)
         self.hand.ask("front", name="terminal")
 

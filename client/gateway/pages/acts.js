@@ -6,9 +6,15 @@ import { rehearsalParts } from "./rehearsal.js";
 
 const dialog = document.getElementById("dialog");
 let observer = false;
+let role = "administrator";   // until it is told
 let open = 0;   // counts dialogs, so that a late answer does not land in another one
 
-export function mayOnlyLook() { observer = true; }
+// Of what an operator may not do, only "fence" has a button; the manager decides the rest.
+const OF_ADMINISTRATORS = ["fence", "override-gate"];
+
+export function actAs(given) { role = given; observer = given === "observer"; }
+
+const whyNot = (verb) => (observer ? "You may look and not act. To act, log in as an operator." : role === "operator" && OF_ADMINISTRATORS.includes(verb) ? "This needs an administrator." : "");
 
 async function send(verb, values) {
   const answer = await fetch("/api/v1/act", {
@@ -65,7 +71,7 @@ const fieldOf = (field) => {
 // act: { title, text, verb, values, button, risky, fields: [{ name, label, value, … }], preview: false }
 export function confirmAct(act) {
   const reason = h("input", { id: "reason", required: true, maxlength: 200, autocomplete: "off", placeholder: "For the record, and for whoever reads it later" });
-  const button = h("button", { class: act.risky ? "risky" : "main", disabled: observer }, act.button);
+  const button = h("button", { class: act.risky ? "risky" : "main", disabled: Boolean(whyNot(act.verb)) }, act.button);
   const place = h("div", { class: "preview", "aria-live": "polite" });
   const fields = (act.fields ?? []).map(fieldOf);
   const valuesNow = () => ({ ...act.values, ...Object.fromEntries(fields.map(([, input]) => [input.name, input.value.trim()])) });
@@ -73,11 +79,11 @@ export function confirmAct(act) {
     h("h2", { id: "dialog-title" }, act.title),
     h("p", { class: "soft" }, act.text),
     fields, place,
-    observer ? h("p", { class: "result warned" }, "You may look and not act. To act, log in with the operators' key.") : [h("label", { for: "reason" }, "Reason"), reason],
+    whyNot(act.verb) ? h("p", { class: "result warned" }, whyNot(act.verb)) : [h("label", { for: "reason" }, "Reason"), reason],
     h("div", { class: "buttons" }, closeButton("Cancel", false), button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (observer) return;
+    if (whyNot(act.verb)) return;
     if (!reason.value.trim()) { reason.focus(); return; }
     button.disabled = true;
     button.textContent = "Asking the manager…";
@@ -86,7 +92,7 @@ export function confirmAct(act) {
     if (mine === open) showResult(result);
   });
   const mine = present(form);
-  (fields[0]?.[1] ?? (observer ? dialog.querySelector("button") : reason)).focus();
+  (fields[0]?.[1] ?? (whyNot(act.verb) ? dialog.querySelector("button") : reason)).focus();
   for (const [, input] of fields) input.addEventListener("change", () => preview(act, valuesNow(), place, mine));
   preview(act, valuesNow(), place, mine);
 }

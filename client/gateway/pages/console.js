@@ -3,10 +3,11 @@
 
 import { h, show, each, sayIn, duration, clock, plural } from "./dom.js";
 import { onAwake } from "./awake.js";
-import { acts, confirmAct, loginAddress, mayOnlyLook, showLive } from "./acts.js";
+import { acts, confirmAct, actAs, loginAddress, showLive } from "./acts.js";
 import { hostItems } from "./map.js";
 import { terminalItems } from "./terminals.js";
 import { incidentParts, axisWidth } from "./incidents.js";
+import { auditParts } from "./audit.js";
 import { poolCards } from "./pools.js";
 import { isGuarded, problemsOf } from "./problems.js";
 import { Rehearsals, rehearsalParts } from "./rehearsal.js";
@@ -224,5 +225,18 @@ addEventListener("keydown", (event) => {
   if (event.target.closest("input, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/") { event.preventDefault(); at("find").focus(); }
 });
-fetch("/api/v1/me").then((answer) => answer.json()).then((me) => { if (me.right === "observe") { mayOnlyLook(); document.body.classList.add("observer"); } }, () => {});
+fetch("/api/v1/me").then((answer) => answer.json()).then((me) => {
+  actAs(me.role);
+  document.body.classList.toggle("observer", me.role === "observer");
+  at("who").textContent = `${me.name}, ${me.role}`;
+  at("audit").hidden = me.role !== "administrator";
+  at("logout").hidden = !me.session;
+}, () => {});
+
+at("audit").addEventListener("click", async () => {
+  const put = showLive("Who did what", [h("p", { class: "soft" }, "Reading the audit log…")]);
+  const answer = await fetch("/api/v1/audit?count=200").catch(() => null);
+  const entries = answer?.ok ? await answer.json().catch(() => null) : null;
+  put(entries ? auditParts(entries) : [h("p", { class: "result bad" }, "The audit log cannot be read now.")]);
+});
 listen();

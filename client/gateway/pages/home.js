@@ -23,11 +23,23 @@ function say(text) {
 }
 
 try {
-  const answer = await fetch("/api/v1/view");
-  const view = await answer.json();
-  if (!answer.ok) say(view.text ?? "The manager gives no view.");
-  else if (!view.terminals?.length) say("No terminal is defined yet: understudy define-terminal NAME --profile PROFILE --reason TEXT");
-  else place.replaceChildren(...view.terminals.map(tile));
+  const me = await (await fetch("/api/v1/me")).json();
+  document.getElementById("who").textContent = me.name ? `You are ${me.name}.` : "";
+  document.getElementById("logout").hidden = !me.session;
+  const mine = me.terminals ?? [];
+  if (me.role === "terminal") {
+    // Whoever only has terminals of his own is not told of others.
+    document.getElementById("run").hidden = true;
+    place.replaceChildren(...mine.map((name) => tile({ name, state: "yours" })));
+  } else {
+    const answer = await fetch("/api/v1/view");
+    const view = await answer.json();
+    const may = ({ name }) => (mine.length ? mine.includes("*") || mine.includes(name) : me.right === "operate");
+    if (!answer.ok) say(view.text ?? "The manager gives no view.");
+    else if (!view.terminals?.length) say("No terminal is defined yet: understudy define-terminal NAME --profile PROFILE --reason TEXT");
+    else if (!view.terminals.some(may)) say("There is no terminal that you may open.");
+    else place.replaceChildren(...view.terminals.filter(may).map(tile));
+  }
 } catch (error) {
   say(`The gateway gives no answer that can be read (${error.message}). Reload this page.`);
 }

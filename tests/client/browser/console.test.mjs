@@ -201,7 +201,7 @@ test("what is looked for is found by name, with the keyboard alone", async () =>
 });
 
 test("whoever may only look sees what an act would do, and cannot do it", async () => {
-  const page = await scene.page("/console", { key: scene.observerKey() });
+  const page = await scene.page("/console", { name: "oscar" });
   await page.waitForSelector('[data-key="over-2"]');
   await page.waitForFunction(() => document.body.classList.contains("observer"));
   await page.locator('[data-key="over-2"]').click();

@@ -1,7 +1,7 @@
 // What every browser test needs: a manager that is played, a gateway, and a browser that complains about
 // errors and violations of the content policy.
-import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import os from "node:os";
@@ -13,8 +13,7 @@ const needed = createRequire(path.join(modules, "package.json"));
 const puppeteer = needed("puppeteer-core");
 const axe = needed("axe-core");
 const PICTURES = path.join(build, "..", "browser");
-const KEY = "a-key-for-browser-tests";
-const OBSERVER = "a-key-for-those-who-look";
+const PASSWORD = "a password for browser tests";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
 
@@ -63,18 +62,37 @@ export class Scene {
     return scene;
   }
 
-  async startGateway(port, key = KEY) {
+  gatewayCommand(words, input = "") {
+    return execFileSync(path.join(build, "client/gateway/understudy-gateway"), ["--config", path.join(this.folder, "gateway.toml"), ...words], { input, encoding: "utf8" });
+  }
+
+  // "ada" is an administrator, "oscar" an observer; both have the same password.
+  async startGateway(port) {
     const configuration = path.join(this.folder, "gateway.toml");
-    writeFileSync(configuration, `${this.link}\n[gateway]\ntls = "off"\nport = ${port}\naccess_key = "${key}"\nobserver_key = "${OBSERVER}"\n`);
+    writeFileSync(configuration, `${this.link}\n[gateway]\ntls = "off"\nport = ${port}\n`);
+    if (!existsSync(path.join(this.folder, "gateway-state/accounts"))) {
+      this.gatewayCommand(["account", "add", "ada", "--role", "administrator"], `${PASSWORD}\n`);
+      this.gatewayCommand(["account", "add", "oscar", "--role", "observer"], `${PASSWORD}\n`);
+    }
     this.gateway = new Child(path.join(build, "client/gateway/understudy-gateway"), ["--config", configuration]);
     this.address = (await this.gateway.line(/^listening on/)).replace("listening on ", "");
   }
 
-  // The gateway dies and comes back at the same address; with another key every login has expired.
-  async restartGateway(key = KEY) {
+  // The gateway dies and comes back at the same address.
+  async restartGateway() {
     const { port } = new URL(this.address);
     await this.gateway.end();
-    await this.startGateway(Number(port), key);
+    await this.startGateway(Number(port));
+  }
+
+  setPassword(name, password) { this.gatewayCommand(["account", "passwd", name], `${password}\n`); }
+
+  // As a person does it, on the page that asks for it.
+  async logIn(page, { name = "ada", password = PASSWORD } = {}) {
+    await page.waitForSelector("input[name=password]");
+    await page.type("input[name=name]", name);
+    await page.type("input[name=password]", password);
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
   }
 
   // Findings of axe-core that keep somebody from using the page.
@@ -94,19 +112,19 @@ export class Scene {
   }
 
   // A page that is logged in; errors of its scripts and policy violations are collected.
-  async page(where, { width = 1280, height = 720, login = true, key = KEY, scheme = "light" } = {}) {
+  async page(where, { width = 1280, height = 720, login = true, name = "ada", scheme = "light" } = {}) {
     const page = await this.browser.newPage();
     await page.setViewport({ width, height });
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
     page.on("pageerror", (error) => this.problems.push(error.message));
     page.on("dialog", (dialog) => { this.problems.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
     page.on("console", (message) => { if (/Content Security Policy|Uncaught/.test(message.text())) this.problems.push(message.text()); });
-    await page.goto(this.address + (login ? `login?key=${encodeURIComponent(key)}&next=${encodeURIComponent(where)}` : where.slice(1)));
+    if (login && this.loggedIn !== name) await page.deleteCookie({ name: "understudy", url: this.address });
+    await page.goto(this.address + where.slice(1));
+    if (login && await page.$("input[name=password]")) await this.logIn(page, { name });
+    if (login) this.loggedIn = name;
     return page;
   }
-
-  key() { return KEY; }
-  observerKey() { return OBSERVER; }
 
   file(json) {
     const file = path.join(this.folder, `${Math.random()}.json`);

@@ -29,12 +29,11 @@ async function opened(name, epoch, door) {
   return page;
 }
 
-test("without the key there is a login form, and with it the terminal", async () => {
+test("without a log-in there is a form for it, and after it the terminal", async () => {
   const door = await Door.open([200, 30, 40]);
   scene.manager.say(`redirect 1 ${door.where}`);
   const page = await scene.page("/terminal/login", { login: false });
-  await page.type("input[name=key]", scene.key());
-  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+  await scene.logIn(page);
   await live(page, 1);
   assert.deepEqual(await colour(page), [200, 30, 40]);
   await scene.manager.line(/^seen picture epoch 1 incident 1/);
@@ -220,15 +219,14 @@ test("a browser that slept for an hour connects afresh by itself", async () => {
 test("an expired login leads to the login page, keeps the address, and back to the desktop", async () => {
   const door = await Door.open([150, 90, 10]);
   const page = await opened("expired", 1, door);
-  await scene.restartGateway("a-different-key-for-tests");
-  await page.waitForSelector("input[name=key]", { timeout: 20000 });
+  scene.setPassword("ada", "another password of hers");
+  await page.waitForSelector("input[name=password]", { timeout: 20000 });
   assert.equal(new URL(page.url()).pathname, "/terminal/expired");
   assert.deepEqual(await scene.findings(page), []);
   await scene.picture(page, "login");
-  await page.type("input[name=key]", "a-different-key-for-tests");
-  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+  await scene.logIn(page, { password: "another password of hers" });
   await live(page, 1);
-  await scene.restartGateway();
+  scene.setPassword("ada", "a password for browser tests");
   await page.close();
   door.close();
 });
