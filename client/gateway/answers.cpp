@@ -198,7 +198,8 @@ Response make_answer(const Request& request, http::status status, std::string bo
     response.set("Content-Security-Policy", kContentPolicy);
     response.set("X-Content-Type-Options", "nosniff");
     response.set("X-Frame-Options", "DENY");
-    response.set("Referrer-Policy", "no-referrer");
+    // Not "no-referrer": a browser then says "null" for the origin of our own forms as well.
+    response.set("Referrer-Policy", "same-origin");
     response.set("Cross-Origin-Opener-Policy", "same-origin");
     response.set("Cross-Origin-Resource-Policy", "same-origin");
     response.keep_alive(request.keep_alive());

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "client/gateway/act.hpp"
 #include "client/gateway/metrics.hpp"
 
 namespace understudy::gateway {
@@ -49,20 +50,6 @@ Response result_answer(const Request& request, std::uint32_t code, const std::st
 
 Response error_answer(const Request& request, const Error& error) {
     return result_answer(request, static_cast<std::uint32_t>(error.code), error.message);
-}
-
-/// ["key=value", …] or {"key": value, …}. Nothing if it is neither.
-std::optional<std::vector<std::string>> arguments_of(const Json& json) {
-    std::vector<std::string> arguments;
-    if (json.is_null()) return arguments;
-    if (!json.is_array() && !json.is_object()) return std::nullopt;
-    for (const auto& [key, value] : json.items()) {
-        if (json.is_array() && !value.is_string()) return std::nullopt;
-        if (json.is_object() && !value.is_string() && !value.is_number_integer()) return std::nullopt;
-        const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-        arguments.push_back(json.is_array() ? text : key + "=" + text);
-    }
-    return arguments.size() > 32 ? std::nullopt : std::optional(std::move(arguments));
 }
 
 /// A view, and since when the manager is away if it is not of this moment.
@@ -128,23 +115,15 @@ asio::awaitable<Response> answer_audit(Server& server, const Request& request, Q
     co_return make_answer(request, http::status::ok, *entries + "\n", "application/json");
 }
 
-std::string reason_in(const std::vector<std::string>& arguments) {
-    constexpr std::string_view kReason = "reason=";
-    for (const std::string& one : arguments) {
-        if (one.starts_with(kReason)) return one.substr(kReason.size());
-    }
-    return {};
-}
-
-AuditEntry entry_of(const Call& call, const std::string& verb, const std::vector<std::string>& arguments) {
+AuditEntry entry_of(const Call& call, const ActAsked& act) {
     AuditEntry entry;
     entry.id = make_key().substr(4, 16);
     entry.who = call.caller.name;
     entry.role = to_string(call.caller.role);
     entry.address = call.address;
-    entry.verb = verb;
-    entry.arguments = arguments;
-    entry.reason = reason_in(arguments);
+    entry.verb = act.verb;
+    entry.arguments = act.arguments;
+    entry.reason = act.reason();
     return entry;
 }
 
@@ -169,46 +148,36 @@ Response not_allowed(const Request& request, const std::string& why) {
 
 asio::awaitable<Response> answer_act(Server& server, const Call& call) {
     const Request& request = call.request;
-    const auto refuse = [&](ErrorCode code, const std::string& text) { return error_answer(request, {code, text}); };
     if (request.method() != http::verb::post) co_return plain_answer(request, http::status::method_not_allowed, "Use POST.\n");
     if (request.count(kRequestHeader) == 0 || !is_same_origin(server, request)) {
         co_return plain_answer(request, http::status::forbidden, std::string("Acts need the header ") + kRequestHeader + " and come from pages of this gateway alone.\n");
     }
-    const Json json = Json::parse(request.body(), nullptr, false);
-    if (!json.is_object() || !json.contains("verb") || !json["verb"].is_string()) {
-        co_return refuse(ErrorCode::invalid, "send JSON like {\"verb\": \"failover\", \"arguments\": {\"session\": 2, \"reason\": \"…\"}}");
-    }
-    const std::string verb = json["verb"];
-    auto arguments = arguments_of(json.value("arguments", Json()));
-    if (!arguments) co_return refuse(ErrorCode::invalid, "arguments must be a list of \"key=value\" or an object of texts and whole numbers");
-    const auto least = least_role_of_act(verb, *arguments);
-    if (!least) co_return refuse(ErrorCode::invalid, "there is no act \"" + verb + "\"");
-    const bool for_somebody = std::any_of(arguments->begin(), arguments->end(), [](const std::string& one) { return one.starts_with("by="); });
-    if (for_somebody) co_return refuse(ErrorCode::invalid, "argument by means nothing here: the gateway says itself who asks");
-    AuditEntry entry = entry_of(call, verb, *arguments);
-    if (call.caller.role < *least) {
+    auto act = parse_act(request.body());
+    if (!act) co_return error_answer(request, act.error());
+    AuditEntry entry = entry_of(call, *act);
+    if (call.caller.role < act->least) {
         const std::string why = call.caller.role == Role::observer ? "you may look and not act" : "you may not do that";
         entry.event = "refused";
         entry.result = why;
         server.note(std::move(entry));
-        co_return not_allowed(request, why + ": \"" + verb + "\" needs the role " + to_string(*least));
+        co_return not_allowed(request, why + ": \"" + act->verb + "\" needs the role " + to_string(act->least));
     }
-    const bool acts = *least != Role::observer;
+    const bool acts = act->least != Role::observer;
     if (acts) {
         // Before it is done: what cannot be written down does not happen.
         entry.event = "act";
         auto record = [path = server.audit_file(), line = audit_line(entry, wall_ms_now())] { return append_audit(path, line); };
         const Result<> recorded = co_await server.disk().run(std::move(record));
-        if (!recorded) co_return refuse(ErrorCode::unavailable, recorded.error().message + "; nothing was done. Make room, then try again");
-        arguments->push_back("by=" + call.caller.name);
+        if (!recorded) co_return error_answer(request, {ErrorCode::unavailable, recorded.error().message + "; nothing was done. Make room, then try again"});
+        act->arguments.push_back("by=" + call.caller.name);
     }
-    const auto reply = co_await server.desk().call(verb, std::move(*arguments));
+    const auto reply = co_await server.desk().call(act->verb, std::move(act->arguments));
     if (acts) {
         AuditEntry result;
         result.event = "result";
         result.id = entry.id;
         result.who = entry.who;
-        result.verb = verb;
+        result.verb = entry.verb;
         result.result = reply ? (reply->code == 0 ? "done" : to_string(static_cast<ErrorCode>(reply->code))) + std::string(": ") + reply->text
                               : to_string(reply.error().code) + std::string(": ") + reply.error().message;
         server.note(std::move(result));

@@ -12,7 +12,7 @@
 namespace understudy::gateway {
 
 struct AuditEntry {
-    std::string event;    ///< "act", "result", "refused", "login", "login-failed", "locked", "logout", "account"
+    std::string event;    ///< "act", "result", "refused", "opened" (a terminal), "login", "login-failed", "locked", "logout", "account"
     std::string id;       ///< tells which act a result belongs to
     std::string who;
     std::string role;

@@ -52,8 +52,23 @@ std::function<void()> closing(const std::shared_ptr<EventSocket>& page) {
     };
 }
 
-asio::awaitable<void> serve_terminal_events(Server& server, TerminalEvents asked, WebSocket socket, std::shared_ptr<Visit> visit) {
-    const auto room = server.room(asked.terminal, asked.place);
+/// The room, and a word of who opened it if it was not open.
+Result<std::shared_ptr<TerminalRoom>> enter_room(Server& server, const Call& call, const std::string& terminal, const std::string& place) {
+    const std::size_t before = server.rooms();
+    auto room = server.room(terminal, place);
+    if (!room || server.rooms() == before) return room;
+    AuditEntry entry;
+    entry.event = "opened";
+    entry.who = call.caller.name;
+    entry.role = to_string(call.caller.role);
+    entry.address = call.address;
+    entry.arguments = {"terminal=" + terminal};
+    server.note(std::move(entry));
+    return room;
+}
+
+asio::awaitable<void> serve_terminal_events(Server& server, const Call& call, TerminalEvents asked, WebSocket socket, std::shared_ptr<Visit> visit) {
+    const auto room = enter_room(server, call, asked.terminal, asked.place);
     const auto page = std::make_shared<EventSocket>(server.context(), std::move(socket));
     visit->end = closing(page);
     if (!room) {
@@ -75,7 +90,7 @@ asio::awaitable<void> serve_watch(Server& server, Watch asked, WebSocket socket,
     server.desk().remove_watcher(page);
 }
 
-asio::awaitable<void> serve_websocket(Server& server, Line line, const Request& request, Asked asked, std::shared_ptr<Visit> visit) {
+asio::awaitable<void> serve_websocket(Server& server, Line line, const Call& call, Asked asked, std::shared_ptr<Visit> visit) {
     line.next_layer().expires_never();  // the WebSocket has time-outs of its own
     WebSocket socket(std::move(line));
     websocket::stream_base::timeout timeout{};
@@ -85,12 +100,12 @@ asio::awaitable<void> serve_websocket(Server& server, Line line, const Request& 
     socket.set_option(timeout);
     socket.auto_fragment(false);  // a picture goes out as it came, without being cut and copied
     error_code error;
-    co_await socket.async_accept(request, into(error));
+    co_await socket.async_accept(call.request, into(error));
     if (error) co_return;
     if (const auto* events = std::get_if<TerminalEvents>(&asked)) {
-        co_await serve_terminal_events(server, *events, std::move(socket), visit);
+        co_await serve_terminal_events(server, call, *events, std::move(socket), visit);
     } else if (const auto* wanted = std::get_if<TerminalStream>(&asked)) {
-        const auto room = server.room(wanted->terminal, wanted->place);
+        const auto room = enter_room(server, call, wanted->terminal, wanted->place);
         if (room) co_await serve_stream(server.context(), *room, std::move(socket), visit);
     } else {
         co_await serve_watch(server, std::get<Watch>(asked), std::move(socket), visit);
@@ -197,7 +212,7 @@ asio::awaitable<void> serve_connection(Server& server, asio::ip::tcp::socket soc
             }
             visit->end = nullptr;
             visit->is_websocket = true;
-            co_await serve_websocket(server, std::move(line), request, target->asked, visit);
+            co_await serve_websocket(server, std::move(line), call, target->asked, visit);
             co_return;
         }
         Response response = co_await answer(server, call);

@@ -16,6 +16,7 @@
 #include "client/gateway/assets.hpp"
 #include "client/gateway/audit.hpp"
 #include "client/gateway/configuration.hpp"
+#include "client/gateway/limits.hpp"
 #include "client/gateway/log_in_guard.hpp"
 #include "client/gateway/terminal_room.hpp"
 #include "client/gateway/tls.hpp"
@@ -93,7 +94,7 @@ private:
     LogInGuard guard_;
     Worker hashing_;
     Worker disk_;
-    double notes_left_ = 0;          ///< of strangers
+    double notes_left_ = limits::kNotesOfStrangers;  ///< of what strangers do
     std::size_t notes_dropped_ = 0;
     asio::posix::stream_descriptor state_changes_;
     Assets assets_;

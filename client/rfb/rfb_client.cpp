@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::size_t kRectangleHeader = 12;
 constexpr int kLargestSide = 16384;
-constexpr std::size_t kMostPixels = 64u << 20;
 constexpr std::uint64_t kLongestText = 1u << 20;
 constexpr std::uint64_t kLargestRectangle = 256u << 20;
 
@@ -27,7 +26,7 @@ constexpr std::array<std::uint8_t, 16> kPixelFormat = {32, 24, 0, 1, 0, 255, 0, 
 
 }  // namespace
 
-RfbClient::RfbClient() = default;
+RfbClient::RfbClient(std::size_t most_pixels) : most_pixels_(most_pixels) {}
 
 std::uint64_t RfbClient::number(std::size_t offset, std::size_t octets) const {
     std::uint64_t value = 0;
@@ -191,7 +190,7 @@ Result<bool> RfbClient::take_cut_text() {
 
 Result<> RfbClient::resize(int width, int height) {
     const auto count = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-    if (width <= 0 || height <= 0 || width > kLargestSide || height > kLargestSide || count > kMostPixels) {
+    if (width <= 0 || height <= 0 || width > kLargestSide || height > kLargestSide || count > most_pixels_) {
         return failure(ErrorCode::limit, "the desktop has an impossible size: " + std::to_string(width) + "x" + std::to_string(height));
     }
     resized_ = width != picture_.width || height != picture_.height;

@@ -22,7 +22,10 @@ public:
         bool first_complete;  ///< with it every pixel has been drawn once
     };
 
-    RfbClient();
+    static constexpr std::size_t kMostPixels = 64u << 20;
+
+    /// A picture with more pixels than that is refused, before memory is taken for it.
+    explicit RfbClient(std::size_t most_pixels = kMostPixels);
 
     /// Takes bytes of the server. Errors: `damaged`, `version`, `refused`, `limit`; the connection is of no
     /// use afterwards.
@@ -76,6 +79,7 @@ private:
     void update_done();
     void request(bool incremental);
 
+    std::size_t most_pixels_;
     Stage stage_ = Stage::version;
     Bytes input_;
     std::size_t at_ = 0;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "client/gateway/access.hpp"
+#include "client/gateway/act.hpp"
 #include "client/gateway/assets.hpp"
 #include "client/gateway/audit.hpp"
 #include "client/gateway/configuration.hpp"
@@ -31,6 +32,29 @@ TEST_CASE("roles: each may what those before it may, and an act needs the role o
     CHECK(least_role_of_act("fence", {"host=a", "dry-run=yes"}) == Role::observer);
     CHECK(least_role_of_act("fence", {"host=a", "dry-run=no"}) == Role::administrator);
     CHECK_FALSE(least_role_of_act("watch", {}));
+}
+
+TEST_CASE("acts: what is asked for is a known act with flat arguments, and never in somebody's name") {
+    const auto act = parse_act(R"({"verb":"failover","arguments":{"session":2,"reason":"slow"}})");
+    REQUIRE(act);
+    CHECK(act->verb == "failover");
+    CHECK(act->arguments == std::vector<std::string>{"reason=slow", "session=2"});
+    CHECK(act->reason() == "slow");
+    CHECK(act->least == Role::operator_);
+    CHECK(parse_act(R"({"verb":"view"})")->reason().empty());
+    CHECK(parse_act(R"({"verb":"fence","arguments":["host=a","dry-run=yes"]})")->least == Role::observer);
+    CHECK(parse_act(R"({"verb":"fence","arguments":["host=a","dry-run=no"]})")->least == Role::administrator);
+    std::string many = R"({"verb":"drain","arguments":[)";
+    for (std::size_t i = 0; i < kMostArguments; ++i) many += R"("a=b",)";
+    CHECK(parse_act(many.substr(0, many.size() - 1) + "]}"));
+    for (const std::string& bad : std::initializer_list<std::string>{
+             "", "{", "[]", "null", R"({"verb":1})", R"({"verb":"watch"})", R"({"verb":"reboot"})", R"({"verb":"drain","arguments":"host=a"})",
+             R"({"verb":"drain","arguments":[1]})", R"({"verb":"drain","arguments":{"host":["a"]}})", R"({"verb":"drain","arguments":{"host":1.5}})",
+             R"({"verb":"drain","arguments":["by=ada"]})", R"({"verb":"drain","arguments":{"by":"ada"}})", many + R"("a=b"]})", std::string(60000, '[')}) {
+        const auto refused = parse_act(bad);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == ErrorCode::invalid);
+    }
 }
 
 TEST_CASE("roles: whoever is bound to terminals opens those, and nobody else's") {

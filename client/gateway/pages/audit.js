@@ -2,7 +2,7 @@
 
 import { h, clock } from "./dom.js";
 
-const WORDS = { login: "logged in", logout: "logged out", "login-failed": "could not log in", locked: "is locked out for a while", refused: "was refused", account: "changed the accounts" };
+const WORDS = { opened: "opened", login: "logged in", logout: "logged out", "login-failed": "could not log in", locked: "is locked out for a while", refused: "was refused", account: "changed the accounts" };
 
 function row(entry, result) {
   const what = [entry.verb, ...(entry.arguments ?? []).filter((argument) => !argument.startsWith("reason="))].filter(Boolean).join(" ");
