@@ -81,9 +81,10 @@ Result<Account> account_of(const Json& json) {
 /// Held while the file is changed.
 class Lock {
 public:
-    explicit Lock(const std::string& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+    explicit Lock(const std::string& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) {
         if (descriptor_ >= 0 && ::flock(descriptor_, LOCK_EX) != 0) error_ = errno;
         if (descriptor_ < 0) error_ = errno;
+        else if (!give_to_owner_of_folder(descriptor_, path)) error_ = EPERM;
     }
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;

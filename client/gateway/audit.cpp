@@ -15,6 +15,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "client/gateway/private_file.hpp"
+
 namespace understudy::gateway {
 namespace {
 
@@ -75,9 +77,12 @@ std::string audit_line(const AuditEntry& entry, std::int64_t wall_ms) {
 }
 
 Result<> append_audit(const std::string& path, const std::string& line) {
-    const File file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    const File file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
     struct stat before{};
     if (file.descriptor < 0 || ::flock(file.descriptor, LOCK_EX) != 0 || ::fstat(file.descriptor, &before) != 0) return cannot(path, errno);
+    if (before.st_size == 0) {
+        if (auto given = give_to_owner_of_folder(file.descriptor, path); !given) return given;
+    }
     const std::string text = line + "\n";
     const ssize_t written = ::write(file.descriptor, text.data(), text.size());
     const int error = written < 0 ? errno : ENOSPC;

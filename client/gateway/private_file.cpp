@@ -71,6 +71,15 @@ Result<std::optional<std::string>> read_private_file(const std::string& path, Re
     return std::optional(std::move(text));
 }
 
+Result<> give_to_owner_of_folder(int descriptor, const std::string& path) {
+    if (::geteuid() != 0) return {};
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    struct stat owner{};
+    if (::stat(folder.empty() ? "." : folder.c_str(), &owner) != 0) return cannot("look at the folder of", path);
+    if (owner.st_uid != 0 && ::fchown(descriptor, owner.st_uid, owner.st_gid) != 0) return cannot("give to the owner of its folder", path);
+    return {};
+}
+
 Result<> replace_private_file(const std::string& path, const std::string& text, Readable readable) {
     const std::string fresh = path + ".new";
     ::unlink(fresh.c_str());
@@ -78,6 +87,7 @@ Result<> replace_private_file(const std::string& path, const std::string& text, 
     {
         const File file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
         if (file.descriptor < 0 || ::fchmod(file.descriptor, mode) != 0) return cannot("make", fresh);
+        if (auto given = give_to_owner_of_folder(file.descriptor, fresh); !given) return given;
         std::size_t written = 0;
         while (written < text.size()) {
             const ssize_t some = ::write(file.descriptor, text.data() + written, text.size() - written);

@@ -19,6 +19,10 @@ enum class Readers { owner, group };
 /// read it: what is in it is no secret any more), `limit` (larger than any file of ours).
 [[nodiscard]] Result<std::optional<std::string>> read_private_file(const std::string& path, Readers readers = Readers::owner);
 
+/// Gives a file that root has made to the owner of its folder: what an administrator writes for the gateway, its own
+/// account must be able to read and to go on with. Nothing for anybody but root. Errors: `failed`.
+[[nodiscard]] Result<> give_to_owner_of_folder(int descriptor, const std::string& path);
+
 enum class Readable { by_owner, by_all };
 
 /// Puts a file in the place of an older one in one step, synced, so that a reader finds the old or the new one

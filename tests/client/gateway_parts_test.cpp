@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "client/gateway/access.hpp"
 #include "client/gateway/act.hpp"
@@ -89,6 +90,22 @@ TEST_CASE("accounts: the file is for its owner alone, and a change that is refus
     CHECK(load_accounts(folder.path(""))->find(AccountKind::person, "ada") != nullptr);
     REQUIRE(::chmod(folder.path("accounts").c_str(), 0640) == 0);
     CHECK(load_accounts(folder.path("")).error().code == ErrorCode::refused);
+}
+
+TEST_CASE("accounts: what root writes for the gateway's account is that account's, and a link leads nobody out of the folder") {
+    if (::geteuid() != 0) return;
+    constexpr uid_t kSomebody = 65534;
+    const test::TemporaryFolder folder;
+    REQUIRE(::chown(folder.path("").c_str(), kSomebody, kSomebody) == 0);
+    REQUIRE(change_accounts(folder.path(""), [](AccountBook& book) -> Result<> { book.accounts.push_back(person("ada", Role::operator_)); return {}; }));
+    REQUIRE(append_audit(folder.path("audit.log"), "{}"));
+    for (const char* name : {"accounts", "accounts.lock", "audit.log"}) {
+        struct stat found{};
+        REQUIRE(::stat(folder.path(name).c_str(), &found) == 0);
+        CHECK(found.st_uid == kSomebody);
+    }
+    REQUIRE(::symlink("/dev/null", folder.path("elsewhere").c_str()) == 0);
+    CHECK_FALSE(append_audit(folder.path("elsewhere"), "{}"));
 }
 
 TEST_CASE("passwords: only the password is the password, and nobody's has none") {
