@@ -52,9 +52,11 @@ Response login_page(const Server& server, const Request& request, http::status s
     return asset_answer(request, page, status);
 }
 
-std::string cookie(const Server& server, const std::string& token, std::int64_t seconds) {
+std::string cookie(const Server& server, const Request& request, const std::string& token, std::int64_t seconds) {
+    // Without TLS of our own a proxy in front may have it, and says so.
+    const bool secure = server.tls() != nullptr || request["X-Forwarded-Proto"] == "https";
     return std::string(cookie_name(server)) + "=" + token + "; Path=/; HttpOnly; SameSite=Strict; Max-Age=" + std::to_string(seconds) +
-           (server.tls() != nullptr ? "; Secure" : "");
+           (secure ? "; Secure" : "");
 }
 
 Response redirected(const Request& request, const std::string& where) {
@@ -114,7 +116,7 @@ asio::awaitable<Response> log_in(Server& server, const Call& call, const Attempt
     note("login", "");
     const std::string token = server.access().sessions().begin(account->name, account->stamp(), std::time(nullptr));
     Response response = redirected(request, attempt.next);
-    response.set(http::field::set_cookie, cookie(server, token, kSessionSeconds));
+    response.set(http::field::set_cookie, cookie(server, request, token, kSessionSeconds));
     co_return response;
 }
 
@@ -141,7 +143,7 @@ Response answer_logout(Server& server, const Call& call) {
         server.end_session(call.caller.session);
     }
     Response response = redirected(request, "/login");
-    response.set(http::field::set_cookie, cookie(server, "", 0));
+    response.set(http::field::set_cookie, cookie(server, request, "", 0));
     return response;
 }
 

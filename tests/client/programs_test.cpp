@@ -313,6 +313,8 @@ TEST_CASE("gateway: a password buys a cookie that scripts cannot read and other 
     const std::string cookie = answer.header("Set-Cookie");
     CHECK(cookie.find("HttpOnly") != std::string::npos);
     CHECK(cookie.find("SameSite=Strict") != std::string::npos);
+    CHECK(cookie.find("Secure") == std::string::npos);
+    CHECK(log_in(right, "X-Forwarded-Proto: https\r\n").header("Set-Cookie").find("Secure") != std::string::npos);
     const std::string head = "Cookie: " + cookie.substr(0, cookie.find(';')) + "\r\n";
     CHECK(gateway.get("/console", head).status == 200);
     CHECK(gateway.ask("POST", "/logout", head).status == 303);
