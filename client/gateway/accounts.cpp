@@ -16,6 +16,7 @@
 #include <sodium.h>
 
 #include "client/gateway/private_file.hpp"
+#include "streams/owned_fd.hpp"
 
 namespace understudy::gateway {
 namespace {
@@ -78,25 +79,13 @@ Result<Account> account_of(const Json& json) {
     return account;
 }
 
-/// Held while the file is changed.
-class Lock {
-public:
-    explicit Lock(const std::string& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) {
-        if (descriptor_ >= 0 && ::flock(descriptor_, LOCK_EX) != 0) error_ = errno;
-        if (descriptor_ < 0) error_ = errno;
-        else if (!give_to_owner_of_folder(descriptor_, path)) error_ = EPERM;
-    }
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
-    ~Lock() {
-        if (descriptor_ >= 0) ::close(descriptor_);
-    }
-    [[nodiscard]] int error() const { return error_; }
-
-private:
-    int descriptor_;
-    int error_ = 0;
-};
+/// Held while the file is changed, for as long as what it returns lives.
+Result<streams::OwnedFd> lock(const std::string& path) {
+    streams::OwnedFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (file.get() < 0 || ::flock(file.get(), LOCK_EX) != 0) return failure(ErrorCode::failed, "cannot lock " + path + ": " + std::strerror(errno));
+    if (auto given = give_to_owner_of_folder(file.get(), path); !given) return tl::unexpected(given.error());
+    return file;
+}
 
 }  // namespace
 
@@ -154,9 +143,8 @@ Result<AccountBook> load_accounts(const std::string& state_dir) {
 }
 
 Result<> change_accounts(const std::string& state_dir, const std::function<Result<>(AccountBook&)>& change) {
-    const std::string lock_path = accounts_path(state_dir) + ".lock";
-    const Lock lock(lock_path);
-    if (lock.error() != 0) return failure(ErrorCode::failed, "cannot lock " + lock_path + ": " + std::strerror(lock.error()));
+    const auto locked = lock(accounts_path(state_dir) + ".lock");
+    if (!locked) return tl::unexpected(locked.error());
     auto book = load_accounts(state_dir);
     if (!book) return tl::unexpected(book.error());
     if (auto changed = change(*book); !changed) return changed;

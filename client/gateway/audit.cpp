@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/gateway/private_file.hpp"
+#include "streams/owned_fd.hpp"
 
 namespace understudy::gateway {
 namespace {
@@ -24,16 +25,6 @@ using Json = nlohmann::json;
 
 constexpr off_t kLookedAt = 4 * 1024 * 1024;
 constexpr std::array<std::string_view, 5> kSecretWords = {"passw", "secret", "token", "key", "credential"};
-
-struct File {
-    explicit File(int opened) : descriptor(opened) {}
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    ~File() {
-        if (descriptor >= 0) ::close(descriptor);
-    }
-    int descriptor;
-};
 
 std::string time_text(std::int64_t wall_ms) {
     const std::time_t seconds = wall_ms / 1000;
@@ -77,31 +68,31 @@ std::string audit_line(const AuditEntry& entry, std::int64_t wall_ms) {
 }
 
 Result<> append_audit(const std::string& path, const std::string& line) {
-    const File file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    const streams::OwnedFd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
     struct stat before{};
-    if (file.descriptor < 0 || ::flock(file.descriptor, LOCK_EX) != 0 || ::fstat(file.descriptor, &before) != 0) return cannot(path, errno);
+    if (file.get() < 0 || ::flock(file.get(), LOCK_EX) != 0 || ::fstat(file.get(), &before) != 0) return cannot(path, errno);
     if (before.st_size == 0) {
-        if (auto given = give_to_owner_of_folder(file.descriptor, path); !given) return given;
+        if (auto given = give_to_owner_of_folder(file.get(), path); !given) return given;
     }
     const std::string text = line + "\n";
-    const ssize_t written = ::write(file.descriptor, text.data(), text.size());
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
     const int error = written < 0 ? errno : ENOSPC;
     if (written != static_cast<ssize_t>(text.size())) {
-        if (written > 0 && ::ftruncate(file.descriptor, before.st_size) != 0) return cannot(path, errno);
+        if (written > 0 && ::ftruncate(file.get(), before.st_size) != 0) return cannot(path, errno);
         return cannot(path, error);
     }
-    if (::fsync(file.descriptor) != 0) return cannot(path, errno);
+    if (::fsync(file.get()) != 0) return cannot(path, errno);
     return {};
 }
 
 Result<std::string> newest_audit(const std::string& path, std::size_t most) {
-    const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.descriptor < 0 && errno == ENOENT) return std::string("[]");
+    const streams::OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0 && errno == ENOENT) return std::string("[]");
     struct stat found{};
-    if (file.descriptor < 0 || ::fstat(file.descriptor, &found) != 0) return failure(ErrorCode::failed, "cannot read " + path + ": " + std::strerror(errno));
+    if (file.get() < 0 || ::fstat(file.get(), &found) != 0) return failure(ErrorCode::failed, "cannot read " + path + ": " + std::strerror(errno));
     const off_t from = std::max<off_t>(0, found.st_size - kLookedAt);
     std::string text(static_cast<std::size_t>(found.st_size - from), '\0');
-    const ssize_t length = ::pread(file.descriptor, text.data(), text.size(), from);
+    const ssize_t length = ::pread(file.get(), text.data(), text.size(), from);
     if (length < 0) return failure(ErrorCode::failed, "cannot read " + path + ": " + std::strerror(errno));
     text.resize(static_cast<std::size_t>(length));
     Json list = Json::array();

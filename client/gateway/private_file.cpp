@@ -9,6 +9,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "streams/owned_fd.hpp"
+
 namespace understudy::gateway {
 namespace {
 
@@ -18,21 +20,10 @@ tl::unexpected<Error> cannot(const std::string& what, const std::string& path) {
     return failure(ErrorCode::failed, "cannot " + what + " " + path + ": " + std::strerror(errno));
 }
 
-/// A descriptor that is closed.
-struct File {
-    explicit File(int opened) : descriptor(opened) {}
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    ~File() {
-        if (descriptor >= 0) ::close(descriptor);
-    }
-    int descriptor;
-};
-
 Result<> sync_folder_of(const std::string& path) {
     const std::string folder = std::filesystem::path(path).parent_path().string();
-    const File opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (opened.descriptor < 0 || ::fsync(opened.descriptor) != 0) return cannot("sync the folder of", path);
+    const streams::OwnedFd opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (opened.get() < 0 || ::fsync(opened.get()) != 0) return cannot("sync the folder of", path);
     return {};
 }
 
@@ -53,11 +44,11 @@ Result<> make_private_folder(const std::string& path) {
 }
 
 Result<std::optional<std::string>> read_private_file(const std::string& path, Readers readers) {
-    const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.descriptor < 0 && errno == ENOENT) return std::optional<std::string>{};
-    if (file.descriptor < 0) return cannot("read", path);
+    const streams::OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0 && errno == ENOENT) return std::optional<std::string>{};
+    if (file.get() < 0) return cannot("read", path);
     struct stat found{};
-    if (::fstat(file.descriptor, &found) != 0) return cannot("look at", path);
+    if (::fstat(file.get(), &found) != 0) return cannot("look at", path);
     const mode_t others = readers == Readers::owner ? S_IRWXG | S_IRWXO : S_IWGRP | S_IRWXO;
     if ((found.st_mode & others) != 0) {
         return failure(ErrorCode::refused, "others may read " + path + ", so that it is no secret: make what is in it anew, and: chmod 0600 " + path);
@@ -66,7 +57,7 @@ Result<std::optional<std::string>> read_private_file(const std::string& path, Re
     std::string text;
     char buffer[16384];
     ssize_t length = 0;
-    while ((length = ::read(file.descriptor, buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<std::size_t>(length));
+    while ((length = ::read(file.get(), buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<std::size_t>(length));
     if (length < 0) return cannot("read", path);
     return std::optional(std::move(text));
 }
@@ -85,12 +76,12 @@ Result<> replace_private_file(const std::string& path, const std::string& text, 
     ::unlink(fresh.c_str());
     const mode_t mode = S_IRUSR | S_IWUSR | (readable == Readable::by_all ? S_IRGRP | S_IROTH : 0U);
     {
-        const File file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-        if (file.descriptor < 0 || ::fchmod(file.descriptor, mode) != 0) return cannot("make", fresh);
-        if (auto given = give_to_owner_of_folder(file.descriptor, fresh); !given) return given;
+        const streams::OwnedFd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+        if (file.get() < 0 || ::fchmod(file.get(), mode) != 0) return cannot("make", fresh);
+        if (auto given = give_to_owner_of_folder(file.get(), fresh); !given) return given;
         std::size_t written = 0;
         while (written < text.size()) {
-            const ssize_t some = ::write(file.descriptor, text.data() + written, text.size() - written);
+            const ssize_t some = ::write(file.get(), text.data() + written, text.size() - written);
             if (some < 0 && errno == EINTR) continue;
             if (some < 0) {
                 const auto problem = cannot("write", fresh);
@@ -99,7 +90,7 @@ Result<> replace_private_file(const std::string& path, const std::string& text, 
             }
             written += static_cast<std::size_t>(some);
         }
-        if (::fsync(file.descriptor) != 0) return cannot("sync", fresh);
+        if (::fsync(file.get()) != 0) return cannot("sync", fresh);
     }
     if (::rename(fresh.c_str(), path.c_str()) != 0) return cannot("put in place", path);
     return sync_folder_of(path);
