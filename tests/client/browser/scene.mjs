@@ -1,7 +1,8 @@
 // What every browser test needs: a manager that is played, a gateway, and a browser that complains about
 // errors and violations of the content policy.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { X509Certificate, createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import os from "node:os";
@@ -50,16 +51,25 @@ class Child {
 }
 
 export class Scene {
-  static async open() {
+  static async open({ tls = false } = {}) {
     const scene = new Scene();
+    scene.tls = tls;
     scene.folder = mkdtempSync(path.join(os.tmpdir(), "understudy-browser-"));
     scene.manager = new Child(path.join(build, "tests/client/fake-manager"), []);
     await scene.manager.line(/^# ready/);
     scene.link = scene.manager.lines.filter((line) => !line.startsWith("#")).join("\n");
     await scene.startGateway(0);
-    scene.browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", headless: true, args: FLAGS, userDataDir: path.join(scene.folder, "profile") });
+    scene.browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", headless: true, args: [...FLAGS, ...scene.trust()], userDataDir: path.join(scene.folder, "profile") });
     scene.problems = [];
     return scene;
+  }
+
+  // The browser takes the gateway's own certificate, and no other that it does not know.
+  trust() {
+    if (!this.tls) return [];
+    const certificate = new X509Certificate(readFileSync(path.join(this.folder, "gateway-state/server.pem")));
+    const key = certificate.publicKey.export({ type: "spki", format: "der" });
+    return [`--ignore-certificate-errors-spki-list=${createHash("sha256").update(key).digest("base64")}`];
   }
 
   gatewayCommand(words, input = "") {
@@ -69,7 +79,7 @@ export class Scene {
   // "ada" is an administrator, "oscar" an observer; both have the same password.
   async startGateway(port) {
     const configuration = path.join(this.folder, "gateway.toml");
-    writeFileSync(configuration, `${this.link}\n[gateway]\ntls = "off"\nport = ${port}\n`);
+    writeFileSync(configuration, `${this.link}\n[gateway]\ntls = "${this.tls ? "on" : "off"}"\nport = ${port}\n`);
     if (!existsSync(path.join(this.folder, "gateway-state/accounts"))) {
       this.gatewayCommand(["account", "add", "ada", "--role", "administrator"], `${PASSWORD}\n`);
       this.gatewayCommand(["account", "add", "oscar", "--role", "observer"], `${PASSWORD}\n`);
