@@ -24,8 +24,9 @@ namespace {
 constexpr const char* kZapAddress = "inproc://zeromq.zap.01";
 constexpr const char* kMonitorAddress = "inproc://router-monitor";
 constexpr int kHandshakeMs = 5000;
-constexpr int kHeartbeatMs = 1000;
-constexpr int kHeartbeatTimeoutMs = 3000;
+constexpr int kProbeSeconds = 1;     ///< of a connection that says nothing, and between two probes
+constexpr int kProbes = 3;
+constexpr int kUnacknowledgedMs = 3000;  ///< what TCP has sent and nobody acknowledged for so long goes nowhere
 constexpr int kBacklog = 1024;
 constexpr int kReceivedAhead = 128;  ///< messages that wait for the loop, per peer; beyond it TCP holds that peer back
 constexpr int kFruitless = 256;      ///< refused messages in a row, before time and everybody else get their turn
@@ -60,9 +61,13 @@ struct Router::Sockets {
         router.set(zmq::sockopt::zap_domain, kZapDomain);
         router.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::kMessageBytes));
         router.set(zmq::sockopt::handshake_ivl, kHandshakeMs);
-        router.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
-        router.set(zmq::sockopt::heartbeat_timeout, kHeartbeatTimeoutMs);
-        router.set(zmq::sockopt::heartbeat_ttl, kHeartbeatTimeoutMs);
+        // A machine that vanished is found by the kernel. ZMTP's own heartbeats are left to the peers, who have one
+        // connection each: here each message would cancel a timer that libzmq looks for among those of all connections.
+        router.set(zmq::sockopt::tcp_keepalive, 1);
+        router.set(zmq::sockopt::tcp_keepalive_idle, kProbeSeconds);
+        router.set(zmq::sockopt::tcp_keepalive_intvl, kProbeSeconds);
+        router.set(zmq::sockopt::tcp_keepalive_cnt, kProbes);
+        router.set(zmq::sockopt::tcp_maxrt, kUnacknowledgedMs);
         router.set(zmq::sockopt::backlog, kBacklog);
         router.set(zmq::sockopt::sndhwm, options.high_water_messages);
         router.set(zmq::sockopt::rcvhwm, kReceivedAhead);
