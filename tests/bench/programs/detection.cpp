@@ -26,6 +26,7 @@
 #include <zmq.hpp>
 
 #include "manager/adapters/audit/audit_worker.hpp"
+#include "manager/adapters/config/node_key_files.hpp"
 #include "manager/adapters/hypervisor/hypervisor_workers.hpp"
 #include "manager/adapters/store/open_store.hpp"
 #include "manager/adapters/store/store_worker.hpp"
@@ -296,11 +297,12 @@ int run(const Options& options) {
     TicketSealer sealer(directory->ticket_keys);
     StoreWorker store(std::move(opened->store), sink);
     AuditWorker audit(options.dir + "/audit.log", sink);
+    NodeKeyFiles keys(options.dir + "/keys", sink);
     Terminal terminal(make_curve_keys());
     LoopOptions given;
     given.version = "bench";
     given.peers.push_back({{terminal.public_key()}, {PeerRole::terminal, "desk", {}, {"desk"}}, {}});
-    Loop loop({store, sealer, hypervisors, **router, audit, mailbox, *log}, given, std::move(opened->core), opened->head);
+    Loop loop({store, sealer, hypervisors, **router, audit, keys, mailbox, *log}, given, std::move(opened->core), opened->head);
     loop.start(wishes());
     terminal.attach((*router)->endpoint(), directory->keys.public_key);
 
