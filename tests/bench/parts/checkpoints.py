@@ -27,8 +27,8 @@ APPLICATIONS = (*DEMO_APPLICATIONS, {"name": "mousepad", "title": "Notes", "comm
 SETTINGS = {"applications": APPLICATIONS, "presentation_backups": 0, "execution_backups": 1, "min_idle": 0, "max_idle": 1, "memory_mib": 1024, "vcpus": 2,
             "slots": 16, "width": 1920, "height": 1200, "timing": {"own_machine_grace_ms": 0, "crash_limit": 1000}}
 PATIENCE_S = 90  # three applications in one emulated guest, each of which stands still now and then
-# One tree in the guest, with nothing connected to the world outside of it: not the hand's line either. {display}, {name}, {command}
-BY_HAND = ("mkdir -p /run/by-hand/{name} && cd /run/by-hand/{name} && {{ setsid bash -c 'Xvnc :{display} -rfbport -1 -rfbunixpath /run/by-hand/{name}/rfb -nolisten tcp "
+# One tree in the guest, with nothing connected to the world outside of it: not the hand's line, and no memory shared in a way that others see. {display}, {name}, {command}
+BY_HAND = ("mkdir -p /run/by-hand/{name} && cd /run/by-hand/{name} && {{ setsid unshare --ipc bash -c 'Xvnc :{display} -rfbport -1 -rfbunixpath /run/by-hand/{name}/rfb -nolisten tcp "
            "-nolisten local -SecurityTypes None -geometry 800x600 & export DISPLAY=:{display} HOME=/run/by-hand/{name} DBUS_SESSION_BUS_ADDRESS=disabled: NO_AT_BRIDGE=1; "
            "until [ -S /tmp/.X11-unix/X{display} ]; do sleep 0.1; done; openbox & {command}; wait' </dev/null >log 2>&1 3>&- & answer=$!; }}; cd /")
 DUMP = ("cd /run/by-hand/{name} && mkdir d{turn} && criu dump -t {pid} -D d{turn} --leave-running --track-mem --ext-unix-sk --file-locks -o dump.log {parent}; "
