@@ -69,11 +69,13 @@ def the_text_is_intact_after_the_machine_of_an_application_died(cluster, desk, b
 
 def the_desktop_is_as_it_was_after_the_machine_that_shows_it_died(cluster, desk, breaking):
     text = desk.still("geany")
+    place = desk.place("geany")
     terminal = cluster.terminal()
     before = cluster.newest_incident()
     breaking.presentation(terminal["presentation"]["primary"])
     desk.probe.wait_event("picture", 60, epoch=terminal["epoch"] + 1)
     incident = closed_incident(cluster, before, "presentation")
+    until(lambda: desk.place("geany") == place, 30, "the editor's window stands where it stood")
     wait_for_itself(desk, "geany")
     after = desk.still("geany")
     desk.keep("presentation-moved")
