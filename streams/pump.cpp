@@ -30,9 +30,10 @@ void make_non_blocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_N
 
 }  // namespace
 
-Pump::Pump(std::chrono::milliseconds handshake_patience, std::optional<int> niceness)
+Pump::Pump(std::chrono::milliseconds handshake_patience, std::optional<int> niceness, Lapses lapses)
     : handshake_patience_(handshake_patience),
       niceness_(niceness),
+      lapses_(std::move(lapses)),
       client_context_(make_client_context()),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -125,6 +126,7 @@ void Pump::run() {
         for (int at = 0; at < count; ++at) {
             const auto& event = events[static_cast<std::size_t>(at)];
             const Id id = event.data.u64 / 2;
+            heed_lapse();
             if (id == 0) take_in();
             else if (event.data.u64 % 2 == 0 && shakes_hands(id) && handshakes_left-- <= 0) continue;  // level-triggered: it comes again, behind the others
             else if (event.data.u64 % 2 == 0) serve(id, event.events, 0);
@@ -153,6 +155,16 @@ void Pump::take_in() {
         if (add(row.stream->tcp(), row.tcp_watched, id * 2) && add(row.stream->local(), row.local_watched, id * 2 + 1)) continue;
         row.stream->give_up(std::string("the stream cannot be watched: ") + std::strerror(errno));
         drop(rows_.find(id));
+    }
+}
+
+void Pump::heed_lapse() {
+    const std::uint64_t lapses = lapses_ ? lapses_() : 0;
+    if (lapses == lapses_heeded_) return;
+    lapses_heeded_ = lapses;
+    for (auto row = rows_.begin(); row != rows_.end();) {
+        row->second.stream->give_up("the time in which this side may serve has run out");
+        drop(row++);
     }
 }
 

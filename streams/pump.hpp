@@ -6,6 +6,10 @@
 // carried over; the end of the connection, for whatever reason, at once as end of file. The handshake goes on behind
 // the socket: what is written meanwhile waits, and nothing leaves before the other side's key was found right.
 //
+// Whoever may carry for a time only (a node, while its lease lasts) gives its pump a count of how often that time has run
+// out. It is asked before each step, by the pump's thread: a machine that stood still for longer than it may does not
+// send what it had ready, even if nobody else in it has looked at a clock yet.
+//
 // A handshake costs more than the bytes of a stream, and anybody can begin one. Few are carried on in each turn, so that
 // streams that stand go on beside a flood of them; the others wait for the next turn.
 #pragma once
@@ -13,6 +17,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -42,9 +47,13 @@ public:
     static constexpr int kHandshakesPerTurn = 4;                            ///< steps of handshakes between two looks at streams
     static constexpr std::chrono::milliseconds kLeavePatience{5000};        ///< for the rest, once the user has closed
 
+    /// How often the right to carry has run out so far; never falls.
+    using Lapses = std::function<std::uint64_t()>;
+
     /// Never fails: a pump that could not be set up says why to everybody who hands it a stream. `niceness`: of its
-    /// thread, as nice(1) counts; not given: that of the thread that makes it. Ciphers take the processor.
-    explicit Pump(std::chrono::milliseconds handshake_patience = kHandshakePatience, std::optional<int> niceness = {});
+    /// thread, as nice(1) counts; not given: that of the thread that makes it. Ciphers take the processor. `lapses`: asked
+    /// in the pump's thread; with each further one all streams of before are cut. Not given: it may always.
+    explicit Pump(std::chrono::milliseconds handshake_patience = kHandshakePatience, std::optional<int> niceness = {}, Lapses lapses = {});
     /// Cuts all streams. Identities given to it must live as long.
     ~Pump();
     Pump(const Pump&) = delete;
@@ -76,6 +85,7 @@ private:
     [[nodiscard]] std::string set_up();
     void run();
     void take_in();
+    void heed_lapse();
     [[nodiscard]] bool add(int fd, std::uint32_t wanted, std::uint64_t tag);
     [[nodiscard]] bool shakes_hands(Id id) const;
     void serve(Id id, std::uint32_t tcp_events, std::uint32_t local_events);
@@ -86,6 +96,7 @@ private:
 
     const std::chrono::milliseconds handshake_patience_;
     const std::optional<int> niceness_;
+    const Lapses lapses_;
     TlsContext client_context_;
     OwnedFd epoll_;
     OwnedFd wake_;
@@ -100,6 +111,7 @@ private:
     std::map<Id, Row> rows_;
     std::set<std::pair<Clock::time_point, Id>> deadlines_;
     Id next_ = 1;
+    std::uint64_t lapses_heeded_ = 0;
 
     std::thread thread_;  ///< last: starts when everything else is there
 };

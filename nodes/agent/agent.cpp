@@ -225,6 +225,7 @@ void Agent::open_door(Descriptor listener, streams::DoorIdentity identity) {
     targets.take_checkpoints = [this](const TicketClaims& claims, Descriptor socket, std::function<void()> on_gone) {
         return sessions_->accept_checkpoints(claims.session, std::move(socket), claims.epoch, std::move(on_gone));
     };
+    targets.lapses = [this] { return lease_.lapses(); };
     targets.log = log;
     door_ = std::make_unique<Door>(loop_, std::move(listener), std::move(identity), std::move(targets));
 }
@@ -244,6 +245,7 @@ void Agent::feed(const Event& event) {
 
 void Agent::carry_out(const Step& step) {
     wake_at_ = step.wake_at;
+    lease_.ends_at(core_.lease_end());
     for (const auto& action : step.actions) std::visit([this](const auto& one) { on(one); }, action);
 }
 

@@ -8,6 +8,7 @@
 #include "nodes/agent/base/loop.hpp"
 #include "nodes/agent/config.hpp"
 #include "nodes/agent/door.hpp"
+#include "nodes/agent/lease_term.hpp"
 #include "nodes/agent/link.hpp"
 #include "nodes/agent/load.hpp"
 #include "nodes/agent/own_keys.hpp"
@@ -61,6 +62,7 @@ class Agent {
     const std::uint64_t incarnation_;
     Loop loop_;
     AgentCore core_;
+    LeaseTerm lease_{loop_};
     /// For streams to the doors of others: checkpoints, which give way to what people look at. Outlives who uses it.
     streams::Pump pump_{streams::Pump::kHandshakePatience, 5};
     OwnKeys keys_;

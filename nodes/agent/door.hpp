@@ -40,6 +40,8 @@ struct DoorTargets {
     std::function<std::optional<std::string>(SessionId)> screen_socket; ///< nothing: not at this moment
     std::function<Result<std::string>(TerminalId)> desktop_socket;
     std::function<Result<>(const TicketClaims&, Descriptor, std::function<void()> on_gone)> take_checkpoints;
+    /// How often this node's lease has run out so far; asked by another thread. Not given: there is none.
+    std::function<std::uint64_t()> lapses;
     std::function<void(const std::string& level, const std::string& words)> log;
 };
 
@@ -114,7 +116,7 @@ class Door {
     std::map<GuestId, Guest> guests_;
     std::set<GuestId> waiting_room_;         ///< oldest first; those in stage `line`
     /// As nice as the X servers whose pictures it brings, not as urgent as the agent. Last: its streams refer to the identity.
-    streams::Pump pump_{streams::Pump::kHandshakePatience, 0};
+    streams::Pump pump_{streams::Pump::kHandshakePatience, 0, targets_.lapses};
 };
 
 }  // namespace understudy::node

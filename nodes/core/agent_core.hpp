@@ -105,6 +105,8 @@ class AgentCore {
 
     /// True while this node may act as a primary.
     [[nodiscard]] bool lease_valid(TimePoint now) const;
+    /// The first moment at which it may not; TimePoint{}: it may not now.
+    [[nodiscard]] TimePoint lease_end() const { return door_open_ ? lease_until_ : TimePoint{}; }
     [[nodiscard]] std::uint64_t registration() const { return registration_; }
     [[nodiscard]] const std::string& ticket_key() const { return ticket_key_; }
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <memory>
@@ -102,7 +103,8 @@ struct Street {
     Secured door;
     Secured client;
 
-    explicit Street(std::chrono::milliseconds patience = Pump::kHandshakePatience) : doors(patience), clients(patience) {}
+    explicit Street(std::chrono::milliseconds patience = Pump::kHandshakePatience, Pump::Lapses lapses = {})
+        : doors(patience, {}, std::move(lapses)), clients(patience) {}
 
     void connect() {
         auto [here, there] = tcp_pair();
@@ -403,6 +405,21 @@ TEST_CASE("streams: a flood of handshakes that are begun and left does not stop 
     // And nobody who meant it is forgotten behind them.
     for (const auto& half : raw) REQUIRE(ready(half.get(), POLLIN, 10s));
     halves.clear();
+    street.expect_to_work();
+}
+
+TEST_CASE("streams: with a lapse of its time a door's streams end, and what was ready to leave stays; who comes later is served") {
+    std::atomic<std::uint64_t> lapses{0};
+    Street street(Pump::kHandshakePatience, [&] { return lapses.load(); });
+    street.connect();
+    write(street.client.socket.get(), "x");
+    REQUIRE(read(street.door.socket.get(), 1) == "x");
+    lapses = 1;
+    write(street.door.socket.get(), "a late picture");
+    CHECK(read(street.client.socket.get(), 1).empty());
+    CHECK(ends(street.client.socket.get()));
+    CHECK(ends(street.door.socket.get()));
+    CHECK_THAT(street.door.ending->words(), Catch::Contains("run out"));
     street.expect_to_work();
 }
 

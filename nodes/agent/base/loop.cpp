@@ -29,7 +29,10 @@ Loop::Loop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CL
 
 Loop::~Loop() = default;
 
-TimePoint Loop::now() const { return TimePoint(clock_.at(read_clocks()) - start_); }
+TimePoint Loop::now() const {
+    const std::lock_guard lock(clock_mutex_);
+    return TimePoint(clock_.at(read_clocks()) - start_);
+}
 
 Loop::Id Loop::watch(int descriptor, std::uint32_t events, OnReady handler) {
     const Id id = next_id_++;

@@ -15,7 +15,7 @@
 
 namespace understudy::node {
 
-/// Everything but post() belongs to the thread that calls dispatch().
+/// Everything but post() and now() belongs to the thread that calls dispatch().
 class Loop {
   public:
     using Id = std::uint64_t;                              ///< never used twice; 0 names nothing
@@ -28,7 +28,7 @@ class Loop {
     Loop& operator=(const Loop&) = delete;
 
     /// Monotonic, since the start of this loop plus one second (so that no moment is zero); goes on while the machine
-    /// stands still.
+    /// stands still. Any thread may ask.
     [[nodiscard]] TimePoint now() const;
 
     /// Calls `handler` whenever the descriptor is ready for `events`. The descriptor stays the caller's
@@ -62,14 +62,15 @@ class Loop {
 
     Descriptor epoll_;
     Descriptor wake_;
-    mutable UnbrokenClock clock_;  ///< learns with every look at it
+    mutable std::mutex clock_mutex_;  ///< guards clock_
+    mutable UnbrokenClock clock_;     ///< learns with every look at it
     Duration start_{0};
     Id next_id_ = 1;
     // Shared, because a handler may unwatch itself while it runs.
     std::map<Id, std::shared_ptr<Watch>> watches_;
     std::map<std::pair<TimePoint, Id>, Task> timers_;
     std::map<Id, TimePoint> timer_times_;
-    std::mutex posted_mutex_;  ///< guards posted_, the only thing other threads touch
+    std::mutex posted_mutex_;  ///< guards posted_
     std::vector<Task> posted_;
 };
 
