@@ -6,6 +6,8 @@ import ssl
 # TLS's own word that a stream has ended, on the cable: a header of 5 bytes, an alert of 2, its kind, a tag of 16. The
 # smallest thing that a stream carries, a key, is 30.
 GOODBYE_BYTES = 24
+# With this TLS begins what is said before a stream stands, and nothing of it.
+HANDSHAKE = b"\x16"
 
 
 def knock(door, from_where=None):

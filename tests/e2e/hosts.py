@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bmc import Bmc, descendants_named
 from desk import Desk, closed_incident, phases_ms
-from doors import GOODBYE_BYTES, knock
+from doors import GOODBYE_BYTES, HANDSHAKE, knock
 from hand import WithHands
 from harness import DEMO_APPLICATIONS, Cluster, now_s, run, say, until
 from run import hold, options_of
@@ -187,8 +187,9 @@ def look_at_the_woken(cluster, desk, tap, node, door, woken):
     say(f"  the woken one's door, asked for a window: {sorted(said)}; its session used {used[-1] - used[0]} ticks of processor time")
     claim(all(answer.startswith("NO") for answer in said), f"the door should be closed: {said}")
     claim(used[-1] == used[0], f"the session should stand still: {used}")
-    # What our own questions were answered is no frame, nor is a goodbye; everything else that it sent since would be one.
-    frames = [s for s in tap.sent_by(door, woken) if s.destination not in ours and s.length > GOODBYE_BYTES]
+    # What our own questions were answered is no frame, nor is a goodbye, nor its part of a handshake: whoever knocked while it
+    # stood still has left. Everything else that it sent since would be one.
+    frames = [s for s in tap.sent_by(door, woken) if s.destination not in ours and s.length > GOODBYE_BYTES and not s.head.startswith(HANDSHAKE)]
     say(f"  since it woke its door sent {len(tap.sent_by(door, woken))} segments, {len(frames)} of them pictures; "
         f"before it stopped {sum(s.source == door for s in tap.segments)} were recorded in all")
     claim(not frames, f"late pictures: {[(round(s.moment - woken, 3), s.destination, s.length) for s in frames[:5]]}")
