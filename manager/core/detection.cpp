@@ -37,7 +37,7 @@ void refuse(State& state, NodeId id, std::uint64_t registration, std::string rea
 void forget_trouble(State& state, NodeId id, NodeLive& live) {
     live.broken = kNever;
     live.reached_until = live.witness_asked = kNever;
-    live.silent_since = kNever;
+    live.missed = false;
     live.given_up = false;
     live.held_by_gate = false;
     live.evidence.clear();
@@ -182,30 +182,34 @@ void give_up(State& state, NodeId id, NodeLive& live) {
 /// Too many at once: the fault is more likely here than there.
 void watch_mass_failure(State& state) {
     GateState& gate = state.gate;
-    while (!gate.silences.empty() && gate.silences.front() < state.fair() - state.settings.gate_window) {
-        gate.silences.pop_front();
+    while (!gate.missed.empty() && gate.missed.front() < state.fair() - state.settings.gate_window) {
+        gate.missed.pop_front();
     }
     const std::uint64_t share = static_cast<std::uint64_t>(gate.population) * state.settings.gate_permille / 1000;
-    if (gate.closed || gate.silences.size() <= std::max<std::uint64_t>(share, state.settings.gate_minimum)) return;
+    if (gate.closed || gate.missed.size() <= std::max<std::uint64_t>(share, state.settings.gate_minimum)) return;
     if (UNDERSTUDY_PLANTED("no_mass_gate")) return;
     UNDERSTUDY_MARK("detection.gate_closed");
     gate.closed = true;
     gate.closed_at = state.now;
-    gate.reason = std::to_string(gate.silences.size()) + " of " + std::to_string(gate.population) +
+    gate.reason = std::to_string(gate.missed.size()) + " of " + std::to_string(gate.population) +
                   " nodes fell silent together; the fault may be the manager's own, so they are held";
     state.timers.arm({TimerKind::gate, 0}, state.now + state.settings.gate_pace);
     note(state, Note::Weight::alarm, {}, gate.reason);
 }
 
+/// Counted before anybody is given up for it: whether many are missed together is known by then.
+void miss(State& state, NodeLive& live) {
+    live.missed = true;
+    state.gate.missed.push_back(state.fair());
+    watch_mass_failure(state);
+}
+
 void fall_silent(State& state, NodeId id, NodeLive& live) {
     UNDERSTUDY_MARK("detection.silent");
     live.health = Health::silent;
-    live.silent_since = state.fair();
     live.evidence = "no sign for " + std::to_string(to_ms(state.fair() - live.heard)) + " ms";
     live.evidence_at = live.heard + state.stalled;
     live.detected_at = state.now;
-    state.gate.silences.push_back(state.fair());
-    watch_mass_failure(state);
     refresh_node(state, id);
 }
 
@@ -225,16 +229,15 @@ void check_signs(State& state, NodeId id, NodeLive& live) {
         live.detected_at = state.now;
         refresh_node(state, id);
     }
-    if (live.health != Health::silent && live.health != Health::down && gap >= state.settings.silence) {
-        fall_silent(state, id, live);
-    }
+    const bool doubted = live.health < Health::silent;
+    if (doubted && !live.missed && gap >= state.settings.silence - state.settings.gate_collect) miss(state, live);
+    if (doubted && gap >= state.settings.silence) fall_silent(state, id, live);
     if (live.health == Health::suspect && live.broken != kNever &&
         fair - live.broken >= state.settings.suspect_grace) {
         queue_users(state, id);
     }
     ask_witnesses(state, id, live);
-    if (live.health == Health::silent && !live.given_up && !live.held_by_gate &&
-        fair - live.silent_since >= state.settings.gate_collect) {
+    if (live.health == Health::silent && !live.given_up && !live.held_by_gate) {
         const bool works = keeps_working(state, id, live);
         if (works) {
             UNDERSTUDY_MARK("detection.path_fault_waits");
@@ -342,15 +345,14 @@ void arm_node(State& state, NodeId id) {
     const auto fair_at = [&](TimePoint fair) { at = std::min(at, fair + state.stalled); };
     if (expected(*node)) {
         if (live.health == Health::healthy) fair_at(live.heard + late_after(state, live));
-        if (live.health < Health::silent) fair_at(live.heard + state.settings.silence);
+        if (live.health < Health::silent) {
+            fair_at(live.heard + state.settings.silence - (live.missed ? Duration{} : state.settings.gate_collect));
+        }
         if (live.health == Health::suspect && live.broken != kNever &&
             state.fair() - live.broken < state.settings.suspect_grace) {
             fair_at(live.broken + state.settings.suspect_grace);
         }
-        if (live.health == Health::silent && !live.given_up && !live.held_by_gate) {
-            if (keeps_working(state, id, live)) at = std::min(at, live.lease_until);
-            else fair_at(live.silent_since + state.settings.gate_collect);
-        }
+        if (live.health == Health::silent && !live.given_up && keeps_working(state, id, live)) at = std::min(at, live.lease_until);
         if (reached_by_witnesses(state, id)) fair_at(live.reached_until);
         const bool doubted = live.health == Health::suspect || (live.health == Health::silent && !live.given_up && !live.held_by_gate);
         if (doubted && live.witness_asked != kNever) fair_at(live.witness_asked + state.settings.witness_interval);
@@ -374,7 +376,7 @@ void on_gate_timer(State& state) {
         give_up(state, next, state.live[next]);
         arm_node(state, next);
     }
-    if (gate.held.empty() && gate.silences.empty()) {
+    if (gate.held.empty() && gate.missed.empty()) {
         gate.closed = false;
         gate.reason.clear();
         note(state, Note::Weight::notice, {}, "the mass-failure gate is open again");
@@ -387,7 +389,7 @@ void release_gate(State& state) {
     const std::set<NodeId> held = std::exchange(state.gate.held, {});
     state.gate.closed = false;
     state.gate.reason.clear();
-    state.gate.silences.clear();
+    state.gate.missed.clear();
     for (const NodeId id : held) {
         give_up(state, id, state.live[id]);
         arm_node(state, id);

@@ -140,7 +140,6 @@ void fence_by_hand(State& state, HostId id, const std::string& reason) {
         live.registration = 0;
         live.pending.clear();
         live.health = Health::silent;
-        live.silent_since = state.fair();
         live.evidence = why;
         live.evidence_at = live.detected_at = state.now;
         refresh_node(state, node);

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 struct Settings {
     Duration heartbeat = 1000ms;        ///< interval asked of agents
-    Duration silence = 3000ms;          ///< without a sign for so long: failed, proof still owed
+    Duration silence = 3000ms;          ///< without a sign for so long: failed, given up; proof still owed
     Duration lease = 10000ms;           ///< an agent freezes its sessions so long after its last acknowledged sign
     std::uint32_t drift_permille = 20;  ///< margin for clocks that run at different speeds, of the lease
     Duration suspect_grace = 1000ms;    ///< connection broken for so long: a presentation is replaced
@@ -32,7 +32,7 @@ struct Settings {
     std::uint32_t gate_permille = 400;  ///< more than this share of nodes silent inside gate_window: the manager suspects itself
     std::uint32_t gate_minimum = 5;     ///< but never for fewer nodes than this
     Duration gate_window = 10000ms;
-    Duration gate_collect = 500ms;      ///< a silent node is given up only so much later: time to see whether many are
+    Duration gate_collect = 500ms;      ///< so much before it is given up a node is counted as missed: time to see whether many are
     Duration gate_hold = 60000ms;       ///< then held nodes are given up one per gate_pace
     Duration gate_pace = 1000ms;
     Duration stall_threshold = 250ms;   ///< own lateness above this is not held against the nodes

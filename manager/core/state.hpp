@@ -61,8 +61,8 @@ struct NodeLive {
     std::uint64_t witness_request = 0; ///< the newest; answers to older ones do not count
     TimePoint reached_until = kNever;  ///< on the fair clock: a witness's word that it can be reached counts so long
     TimePoint broken = kNever;   ///< when its connection broke, on the fair clock
-    TimePoint silent_since = kNever;  ///< when silence was established, on the fair clock
-    bool given_up = false;       ///< silent, past the collection time and not held: others take over
+    bool missed = false;         ///< almost silent, and counted by the gate
+    bool given_up = false;       ///< silent and not held: others take over
     bool held_by_gate = false;
     std::string evidence;        ///< first sign of the present trouble, for people
     TimePoint evidence_at = kNever;  ///< when that happened, as far as known (real time)
@@ -216,7 +216,7 @@ struct GateState {
     bool closed = false;
     TimePoint closed_at;
     std::string reason;
-    std::deque<TimePoint> silences;  ///< on the fair clock, inside the window
+    std::deque<TimePoint> missed;  ///< on the fair clock, inside the window
     std::set<NodeId> held;
     std::uint32_t population = 0;    ///< nodes that should be heard
 };

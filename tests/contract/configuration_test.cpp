@@ -121,6 +121,7 @@ TEST_CASE("configuration: a complaint names file, line, option and what is allow
     check("heartbeat_ms = 500", "heartbeat_ms = 1", "/etc/u/m.toml:4: [timing] heartbeat_ms", "from 10 to");
     check("heartbeat_ms = 500", "heartbeat_ms = \"a\"", "/etc/u/m.toml:4: [timing] heartbeat_ms", "whole number");
     check("separation = \"domain\"", "separation = \"rack\"", "/etc/u/m.toml:20: [[profile]] separation", "instance, host, domain");
+    check("silence_ms = 1500", "silence_ms = 1200\ngate_collect_ms = 700", "/etc/u/m.toml:6: [timing] gate_collect_ms", "shorter than silence_ms less heartbeat_ms");
     check("vcpus = 4", "vcpu = 4", "/etc/u/m.toml:12: [[host]] vcpu is not known", "memory_mib");
     check("vcpus = 4\n", "", "/etc/u/m.toml:10: [[host]] vcpus is missing", "how much");
     check("profile = \"office\"", "profile = \"ofice\"", "/etc/u/m.toml:27: [[terminal]] profile", "office");

@@ -130,6 +130,9 @@ class Parser {
         span("crash_window_ms", 10, s.crash_window);
         count("terminals_per_step", 1, 100000, s.terminals_per_step);
         if (s.silence < 2 * s.heartbeat) table.complain("silence_ms", "must be at least twice heartbeat_ms");
+        if (s.silence - s.gate_collect <= s.heartbeat) {
+            table.complain("gate_collect_ms", "must be shorter than silence_ms less heartbeat_ms: a node is not missed between two heartbeats");
+        }
         if (s.lease <= s.silence) table.complain("lease_ms", "must be longer than silence_ms");
     }
 
