@@ -2,11 +2,14 @@
 // The only place that knows all adapters.
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -19,8 +22,10 @@
 #include "manager/adapters/config/configuration.hpp"
 #include "manager/adapters/config/node_key_files.hpp"
 #include "manager/adapters/config/state_directory.hpp"
+#include "manager/adapters/hypervisor/guest_filter.hpp"
 #include "manager/adapters/hypervisor/hypervisor_workers.hpp"
 #include "manager/adapters/hypervisor/instance_files.hpp"
+#include "manager/adapters/hypervisor/keyed_workers.hpp"
 #include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
 #include "manager/adapters/store/open_store.hpp"
 #include "manager/adapters/store/store_copies.hpp"
@@ -112,6 +117,53 @@ Result<std::unique_ptr<Router>> open_router(const Configuration& configuration, 
 std::string guest_endpoint(const Configuration& configuration, const std::string& endpoint) {
     if (!configuration.instances.guest_manager.empty()) return configuration.instances.guest_manager;
     return "tcp://" + configuration.instances.loopback_alias + endpoint.substr(endpoint.rfind(':'));
+}
+
+bool makes_instances_here(const Configuration& configuration) {
+    return std::any_of(configuration.hosts.begin(), configuration.hosts.end(),
+                       [](const HostOptions& host) { return host.record.uri.starts_with("qemu:///embed"); });
+}
+
+/// Guests work with the manager, with each other through doors, and with machines that were enrolled on this very one.
+GuestFilter filter_for(const Configuration& configuration, const std::vector<ConfiguredPeer>& peers, const StateDirectory& directory, const std::string& endpoint) {
+    const InstanceOptions& instances = configuration.instances;
+    GuestFilter filter{accounts_of(directory.cluster), opening_to(guest_endpoint(configuration, endpoint), instances.loopback_alias)};
+    std::set<std::string> addresses;
+    for (const HostOptions& host : configuration.hosts) {
+        if (host.record.uri.starts_with("qemu:///embed")) addresses.insert(host.address);
+    }
+    for (const std::string& address : addresses) {
+        for (FilterOpening& opening : opening_to(address + ":1", instances.loopback_alias)) {
+            filter.openings.push_back({opening.address, instances.first_door_port, instances.last_door_port});
+        }
+    }
+    for (const ConfiguredPeer& peer : peers) {
+        if (!peer.machine) continue;
+        for (FilterOpening& opening : opening_to(peer.machine->door.host + ":" + std::to_string(peer.machine->door.port), instances.loopback_alias)) {
+            if (is_here(opening.address)) filter.openings.push_back(std::move(opening));
+        }
+    }
+    return filter;
+}
+
+void set_filter(const Configuration& configuration, const std::vector<ConfiguredPeer>& peers, const StateDirectory& directory, const std::string& endpoint,
+                const LogSink& log) {
+    if (!makes_instances_here(configuration) || !configuration.instances.guest_filter) return;
+    const auto set = ::geteuid() == 0 ? set_guest_filter(filter_for(configuration, peers, directory, endpoint))
+                                      : failure(ErrorCode::refused, "a packet filter needs root");
+    if (set) return log(LogWeight::notice, "guests reach this machine at the manager and at doors only (packet filter, chain " + filter_chain(accounts_of(directory.cluster)) + ")");
+    log(LogWeight::warning, "guests reach every port of this machine's loopback: " + set.error().message +
+                                "; install iptables and run the manager as root, or set guest_filter = \"off\" in [instances] where something else keeps them from it");
+}
+
+/// For when no instance runs any more, and no manager.
+int run_remove_filter(const Configuration& configuration) {
+    const auto directory = load_state_directory(configuration.manager.state_dir);
+    if (!directory) return complain(directory.error(), kExitConfiguration);
+    const auto lock = lock_file(directory->path + "/lock");
+    if (!lock) return complain({lock.error().code, lock.error().message + "; the filter is needed while it runs"}, kExitFailed);
+    const auto removed = remove_guest_filter(accounts_of(directory->cluster));
+    return removed ? 0 : complain(removed.error(), kExitFailed);
 }
 
 /// A bundle is known by what it contains, as it is at this start.
@@ -220,14 +272,17 @@ class Hypervisors {
     HypervisorWorkers workers_;  // last: its threads end first
 };
 
+using UsePeers = std::function<void(const std::vector<ConfiguredPeer>&)>;
+
 /// Only who is admitted can change while the manager runs; the rest of the file is for its next start.
-void read_again(const std::string& file, Loop& loop) {
+void read_again(const std::string& file, Loop& loop, const UsePeers& use) {
     const auto configuration = load_configuration(file);
-    if (configuration) loop.use_peers(configuration->peers);
-    else loop.refuse_configuration(configuration.error().message);
+    if (!configuration) return loop.refuse_configuration(configuration.error().message);
+    loop.use_peers(configuration->peers);
+    use(configuration->peers);
 }
 
-int run_until_signal(const std::string& file, Loop& loop, const UniqueFd& signals, const LogSink& log) {
+int run_until_signal(const std::string& file, Loop& loop, const UniqueFd& signals, const UsePeers& use, const LogSink& log) {
     const std::array<int, 1> others{signals.get()};
     for (;;) {
         loop.turn(std::chrono::seconds(1), others);
@@ -237,7 +292,7 @@ int run_until_signal(const std::string& file, Loop& loop, const UniqueFd& signal
         }
         const int signal = next_signal(signals);
         if (signal == SIGCHLD) loop.child_ended();
-        if (signal == SIGHUP) read_again(file, loop);
+        if (signal == SIGHUP) read_again(file, loop, use);
         if (signal == 0 || signal == SIGHUP || signal == SIGCHLD) continue;
         log(LogWeight::notice, std::string("ends, asked to by ") + ::strsignal(signal) + "; instances go on");
         loop.settle(kSettlePatience);
@@ -262,6 +317,7 @@ std::size_t make_room_for_connections() {
 }
 
 int run_manager(const Configuration& configuration) {
+    ::umask(0077);  // accounts of QEMUs pass the state folder
     const UniqueFd signals = take_over_signals();
     const std::size_t most_connections = make_room_for_connections();
     // QEMU processes that are orphaned by libvirt become ours: an ended one is reaped at once, and libvirt
@@ -308,8 +364,14 @@ int run_manager(const Configuration& configuration) {
     options.one_time_life = configuration.settings.boot_limit;
     options.peers = configuration.peers;
     Loop loop({store, sealer, hypervisors.port(), **router, audit, keys, mailbox, *log}, options, std::move(opened->core), opened->head);
+    const std::string endpoint = (*router)->endpoint();
+    set_filter(configuration, configuration.peers, *directory, endpoint, *log);  // before the first instance
+    KeyedWorkers filtering(1);  // the loop does not wait for whoever else changes the machine's filter
+    const auto filter = [&](const std::vector<ConfiguredPeer>& peers) {
+        filtering.submit(1, Urgency::normal, [&, peers] { set_filter(configuration, peers, *directory, endpoint, *log); });
+    };
     loop.start(wishes_of(configuration, *environments));
-    return run_until_signal(configuration.file, loop, signals, *log);
+    return run_until_signal(configuration.file, loop, signals, filter, *log);
 }
 
 }  // namespace
@@ -333,6 +395,8 @@ int main(int count, char** words) {
     };
     CLI::App* const backup = with_store("backup", "copy the records, while the manager runs or not", "--to", "file to make");
     CLI::App* const restore = with_store("restore", "put a copy of the records back; the manager must not run", "--from", "file that backup made");
+    CLI::App* const remove_filter = program.add_subcommand("remove-filter", "take the packet filter for guests away; neither the manager nor an instance must run");
+    remove_filter->add_option("--config", file, "configuration file")->required();
     CLI11_PARSE(program, count, words);
 
     if (*init) return run_init(directory);
@@ -341,6 +405,7 @@ int main(int count, char** words) {
     if (!configuration) return complain(configuration.error(), kExitConfiguration);
     if (*backup) return run_backup(*configuration, copy);
     if (*restore) return run_restore(*configuration, copy);
+    if (*remove_filter) return run_remove_filter(*configuration);
     if (check) {
         std::cout << file << ": ok (" << configuration->hosts.size() << " hosts, " << configuration->pools.size() << " pools, "
                   << configuration->profiles.size() << " profiles, " << configuration->terminals.size() << " terminals, "

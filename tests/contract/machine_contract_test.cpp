@@ -18,6 +18,29 @@ using namespace understudy::test;
 
 using Clock = std::chrono::steady_clock;
 
+namespace {
+
+/// Of a line "Name:<tab>value" in /proc/PID/status.
+std::string value_of(const std::string& status, const std::string& name) {
+    const auto at = status.find("\n" + name + ":\t");
+    const auto from = at + name.size() + 3;
+    return at == std::string::npos ? std::string() : status.substr(from, status.find('\n', from) - from);
+}
+
+/// A guest that breaks out of its QEMU has no rights, few system calls, and an account that nobody else has.
+void check_rights(std::int64_t pid, std::uint16_t door_port) {
+    const std::string status = read_file("/proc/" + std::to_string(pid) + "/status").value_or("");
+    const std::string account = std::to_string(account_of_door(accounts_of("ours"), door_port));
+    CHECK(value_of(status, "CapEff") == "0000000000000000");
+    CHECK(value_of(status, "NoNewPrivs") == "1");
+    CHECK(value_of(status, "Seccomp") == "2");
+    // Nor does it fill the disk by what it says: 2 GiB of image, an eighth, 64 MiB.
+    CHECK_THAT(read_file("/proc/" + std::to_string(pid) + "/limits").value_or(""), Catch::Contains("Max file size             2483027968"));
+    CHECK(value_of(status, "Uid") == account + "\t" + account + "\t" + account + "\t" + account);
+}
+
+}  // namespace
+
 TEST_CASE("hypervisor suite: embedded QEMU") {
     const Subject subject = embedded_machine().subject();
     for (const auto* suite : {&hypervisor_suite(), &paused_suite()}) {
@@ -48,6 +71,8 @@ TEST_CASE("machine: one that stood still goes on at once, as somebody who knows 
     REQUIRE(door);
     WARN("told to go on within " << ms_since(start) << " ms");
     CHECK(file_says(machine.console(6), "node=6 goes on with a seed of its own", std::chrono::seconds(20)));
+    machine.deliver();
+    check_rights(machine.pids[NodeId(6)], door->port);
     WARN("it went on " << ms_since(start) << " ms after it was asked to");
     CHECK(file_says(machine.console(6), "checkpoints=", std::chrono::seconds(20)));
     WARN("its agent had started " << ms_since(start) << " ms after it was asked to");
@@ -95,6 +120,7 @@ TEST_CASE("machine: boots, is watched, is scrubbed, is destroyed; nothing is lef
     machine.deliver();
     const std::int64_t before = machine.pids[NodeId(5)];
     REQUIRE(before > 1);
+    check_rights(before, door->port);
     start = Clock::now();
     const auto scrubbed = hypervisor.scrub(NodeId(5));
     INFO(words(scrubbed));

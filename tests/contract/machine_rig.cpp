@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -37,6 +38,7 @@ MachineRig::MachineRig(std::string uri, std::map<std::string, std::string> door_
     INFO("the guest image is missing: run nodes/image/build-image");
     REQUIRE(::access((image_directory() + "/base.img").c_str(), R_OK) == 0);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    REQUIRE(::chmod(directory_.path().c_str(), 0711) == 0);  // QEMU's account passes
     InstanceOptions options;
     options.image_dir = image_directory();
     options.agent_image = directory_ / "agent.img";

@@ -243,6 +243,7 @@ class Cluster:
         assert not unknown, unknown
         self.settings.update(settings)
         self.dir = Path(tempfile.mkdtemp(prefix="us-", dir="/tmp"))
+        self.dir.chmod(0o711)  # QEMU's account passes
         self.state = Path(self.settings["state_dir"] or self.dir)
         self.root = self.dir / "v"
         self.results = RESULTS / name
@@ -527,6 +528,9 @@ class Cluster:
                 break
             time.sleep(0.3)
         self.keep_consoles(self.results)
+        if self.config.exists() and os.geteuid() == 0:
+            with contextlib.suppress(Exception):
+                run(program("understudyd"), "remove-filter", "--config", self.config)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -1,18 +1,24 @@
 """Two terminals on one execution node: an application of one tries to get at the other's screen, files and processes,
-and at doors without TLS and a ticket. Each attempt is typed into a real terminal window, and what the system answered is
-checked word by word where it was said; the verdict is shown there as a block of colour, green or red, and read here.
+and at doors without TLS and a ticket; then at what listens on the machine that the virtual machine runs on. Each attempt is
+typed into a real terminal window, and what the system answered is checked word by word where it was said; the verdict is
+shown there as a block of colour, green or red, and read here. The rights of the QEMUs are looked at from outside.
 
     isolation.py [--only TEXT]
 """
 
+import contextlib
+import os
+import re
 import shlex
+import socket
+import subprocess
 import sys
 import time
 
 import run
 import scenarios
 from desk import Desk
-from harness import DEMO_APPLICATIONS, Cluster, say, until
+from harness import DEMO_APPLICATIONS, Cluster, image_dir, say, until
 from scenarios import claim
 
 GREEN, RED = (0, 205, 0), (205, 0, 0)  # xterm's colours 2 and 1
@@ -58,16 +64,105 @@ def two_terminals_share_an_execution_node(cluster, desks):
 def neither_gets_at_the_others_screen_files_and_processes(cluster, desks):
     thief, victim = desks
     victim.type_into("xterm", "echo a secret > ~/secret; chmod 644 ~/secret; sleep 7777 & cat ~/secret\n")
-    thief.type_into("xterm", JUDGE)
     other = cluster.session("xterm", victim.terminal)["id"]
-    for what, command, words in attempts(other):
-        thief.type_into("xterm", "clear\n")
-        time.sleep(1)
+    try_all(thief, attempts(other))
+
+
+def try_all(thief, all_attempts):
+    thief.type_into("xterm", "echo now\n")  # something that the next line clears
+    thief.type_into("xterm", JUDGE)
+    for what, command, words in all_attempts:
+        thief.focus("xterm")
+        thief.probe.ask("type", text="clear\n")
+        until(lambda: verdict(thief) is None, 20, "the window is cleared")
+        time.sleep(0.5)
         thief.probe.ask("type", text=f"w {shlex.quote(command)} {shlex.quote(words)}\n")
         seen = until(lambda: verdict(thief), 60, f"there is an answer to: {what}")
         thief.keep(f"attempt-{what.replace(' ', '-')}")
         say(f"  {what}: {'as it should' if seen == GREEN else 'NOT as it should'}")
         claim(seen == GREEN, f"{what}: the answer to {command!r} should have {words!r} in it; see the picture")
+
+
+def connecting(place):
+    host, port = place.rsplit(":", 1)
+    return f"exec 3<>/dev/tcp/{host}/{port} && echo connected; exec 3>&-"
+
+
+def a_guest_reaches_the_manager_and_doors_of_its_host_and_nothing_else_there(cluster, desks):
+    thief = desks[0]
+    mine = cluster.session("xterm", thief.terminal)["primary"]
+    door = next(node["door"].replace("127.0.0.1", "10.0.2.2") for node in cluster.view()["nodes"] if node["id"] != mine and node["door"])
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        heard = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        heard.bind(("127.0.0.1", 0))
+        port, udp = listener.getsockname()[1], heard.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()  # others on this machine reach it
+        listener.accept()[0].close()
+        try_all(thief, (
+            ("reach another program on the host", connecting(f"10.0.2.2:{port}"), "Connection refused"),
+            ("send something to another program on the host", f"echo x >/dev/udp/10.0.2.2/{udp}; echo sent", "sent"),
+            ("reach the manager", connecting(f"10.0.2.2:{cluster.port}"), "connected"),
+            ("reach the door of another machine", connecting(door), "connected"),
+        ))
+        listener.settimeout(1)
+        heard.settimeout(1)
+        for what, hear in (("a connection", listener.accept), ("a datagram", lambda: heard.recv(10))):
+            with contextlib.suppress(TimeoutError):
+                hear()
+                claim(False, f"{what} of a guest arrived at a program that is none of its business")
+
+
+def the_windows_still_follow_to_another_machine(cluster, desks):
+    """With the filter on: streams between guests are new ones."""
+    node = cluster.session("xterm", desks[1].terminal)["primary"]
+    incidents = max((i["id"] for i in cluster.incidents()), default=0)
+    cluster.kill_instance(node)
+    until(lambda: cluster.incidents(after=incidents), 30, "the loss is noticed")
+    for desk in desks:
+        cluster.settle(240, terminal=desk.terminal)
+        until(lambda d=desk: scenarios.drawn(d, "xterm"), 60, f"the application of {desk.terminal} draws its window again")
+        claim(cluster.session("xterm", desk.terminal)["primary"] != node, "the session is where it was")
+
+
+def a_qemu_has_no_rights_few_calls_and_nothing_of_another(cluster, _desks):
+    pids = cluster.qemu_pids()
+    claim(len(pids) >= 2, f"there should be several machines, there are {pids}")
+    users = {}
+    for node, pid in pids.items():
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+            words = file.read().split("\0")
+        say(f"  us-{node}: process {pid}, uid {status['Uid'].split()}, groups {status['Groups'].split()}, CapEff {status['CapEff']}, Seccomp {status['Seccomp']}")
+        users[node] = int(status["Uid"].split()[0])
+        claim(len(set(status["Uid"].split())) == 1 and users[node] > 1879048191, f"us-{node} runs as {status['Uid']}")
+        claim(int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0, f"us-{node} has capabilities {status['CapEff']}")
+        claim(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", f"us-{node} has no filter of system calls")
+        sandbox = words[words.index("-sandbox") + 1]
+        for denied in ("obsolete", "elevateprivileges", "spawn", "resourcecontrol"):
+            claim(f"{denied}=deny" in sandbox, f"us-{node}: {sandbox}")
+        # What bounds it: threads for its processors, memory and disk are those of its flavour.
+        claim(re.match(rf"(size=)?{cluster.settings['memory_mib']}(M|k|$)|(size=)?{cluster.settings['memory_mib'] * 1024}k", words[words.index("-m") + 1]),
+              f"us-{node}: -m {words[words.index('-m') + 1]}")
+        claim(words[words.index("-smp") + 1].split(",")[0] == str(cluster.settings["vcpus"]), f"us-{node}: -smp {words[words.index('-smp') + 1]}")
+    claim(len(set(users.values())) == len(users), f"two machines have one account: {users}")
+    own, other = list(users)[:2]
+
+    def opens(user, path, mode):
+        """Whether somebody with that account, and nothing else, opens it."""
+        code = "import os, sys; os.close(os.open(sys.argv[1], int(sys.argv[2])))"
+        return subprocess.run(["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "/usr/bin/python3", "-c", code, str(path), str(mode)],
+                              stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    instances = cluster.state / "instances"
+    claim(opens(users[own], instances / str(own) / "disk.qcow2", os.O_RDWR), "it should open its own disk, or nothing is shown here")
+    for name in ("disk.qcow2", "seed.img", "console.log", "instance.toml"):
+        claim(not opens(users[own], instances / str(other) / name, os.O_RDONLY), f"us-{own} may read {name} of us-{other}")
+    for name in ("manager.keys", "ticket.keys", "store.db", "audit.log"):
+        if (cluster.state / name).exists():
+            claim(not opens(users[own], cluster.state / name, os.O_RDONLY), f"us-{own} may read {name} of the manager")
+    claim(not opens(users[own], image_dir() / "base.img", os.O_RDWR), "it may change the image that all machines read")
 
 
 def verdict(desk):
@@ -84,7 +179,10 @@ def main():
         with Cluster("isolation", **SETTINGS) as cluster:
             desks = [Desk(cluster, terminal) for terminal in SETTINGS["terminals"]]
             if results.check(two_terminals_share_an_execution_node, cluster, desks):
-                for one in results.wanted((neither_gets_at_the_others_screen_files_and_processes,)):
+                for one in results.wanted((neither_gets_at_the_others_screen_files_and_processes,
+                                           a_guest_reaches_the_manager_and_doors_of_its_host_and_nothing_else_there,
+                                           a_qemu_has_no_rights_few_calls_and_nothing_of_another,
+                                           the_windows_still_follow_to_another_machine)):
                     results.check(one, cluster, desks)
             for desk in desks:
                 desk.leave()

@@ -143,6 +143,7 @@ class Parser {
         instances.root = resolved(table.text("root", {}));
         instances.guest_manager = table.text("guest_manager", {});
         instances.loopback_alias = table.text("loopback_alias", instances.loopback_alias);
+        instances.guest_filter = table.choice<bool>("guest_filter", {{"on", true}, {"off", false}}, instances.guest_filter);
         instances.disk_mib = table.number("disk_mib", 0, 16 * 1024 * 1024, 0);
         instances.acceleration = table.choice<Acceleration>(
             "acceleration", {{"auto", Acceleration::automatic}, {"kvm", Acceleration::kvm}, {"tcg", Acceleration::tcg}},

@@ -50,6 +50,7 @@ struct InstanceOptions {
     Acceleration acceleration = Acceleration::automatic;
     std::string guest_manager;  ///< the manager as guests reach it; empty: 10.0.2.2 and the port listened on
     std::string loopback_alias = "10.0.2.2";  ///< where guests reach this machine's loopback
+    bool guest_filter = true;    ///< guests reach this machine at the manager and at doors only
     std::uint32_t disk_mib = 0;  ///< of an instance's disk; 0: as large as the image
 };
 

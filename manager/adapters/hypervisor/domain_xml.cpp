@@ -74,6 +74,13 @@ std::string door_xml(const DomainPlan& plan) {
     return xml + "</qemu:commandline>\n";
 }
 
+/// The files are given to the account by whoever made them: what many instances read must never belong to one.
+std::string account_xml(const DomainPlan& plan) {
+    if (!plan.account) return {};
+    return "<seclabel type='static' model='dac' relabel='no'>" +
+           element("label", "+" + std::to_string(plan.account->user) + ":+" + std::to_string(plan.account->group)) + "</seclabel>\n";
+}
+
 }  // namespace
 
 std::string domain_name(NodeId id) { return std::string(kPrefix) + to_string(id); }
@@ -146,7 +153,7 @@ std::string domain_xml(const DomainPlan& plan) {
     if (!plan.console_file.empty()) {
         xml += "<serial type='file'><source" + attribute("path", plan.console_file) + "/></serial>\n";
     }
-    return xml + "</devices>\n" + door_xml(plan) + "</domain>\n";
+    return xml + "</devices>\n" + account_xml(plan) + door_xml(plan) + "</domain>\n";
 }
 
 std::optional<InstanceMark> read_mark(const std::string& element) {

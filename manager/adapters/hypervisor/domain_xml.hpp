@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "manager/adapters/hypervisor/qemu_account.hpp"
 #include "protocol/ids.hpp"
 
 namespace understudy::manager {
@@ -40,6 +41,7 @@ struct DomainPlan {
     std::string console_file;
     std::string door_address;       ///< where the forwarded port listens; empty: there is none
     std::string mac;                ///< of its network card
+    std::optional<QemuAccount> account;  ///< its QEMU's; none: what the hypervisor is set to
     InstanceMark mark;
 };
 

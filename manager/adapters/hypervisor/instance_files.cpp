@@ -148,6 +148,13 @@ std::string InstanceFiles::seed_of(const InstanceFile& file, const std::string& 
     return padded(text_of(seed));
 }
 
+/// An account without rights cannot make it. One that is there may be open.
+Result<> InstanceFiles::make_console(NodeId id) const {
+    const std::string console = path(id, "console.log");
+    std::error_code ignored;
+    return std::filesystem::exists(console, ignored) ? Result<>() : write_file(console, {});
+}
+
 Result<InstanceFile> InstanceFiles::record(InstanceFile file, const std::string& seed) {
     const InstanceSpec& spec = file.spec;
     const toml::table record{{"node", static_cast<std::int64_t>(spec.id.value)},
@@ -163,8 +170,9 @@ Result<InstanceFile> InstanceFiles::record(InstanceFile file, const std::string&
                              {"one_time", file.one_time},
                              {"mac", file.mac},
                              {"template", file.template_key}};
-    auto done = make_directory(path(spec.id, {}))
+    auto done = make_passable_directory(path(spec.id, {}))
                     .and_then([&] { return write_file(path(spec.id, "seed.img"), seed); })
+                    .and_then([&] { return make_console(spec.id); })
                     .and_then([&] { return write_file(path(spec.id, "instance.toml"), text_of(record)); });
     if (done) return file;
     static_cast<void>(remove(spec.id));

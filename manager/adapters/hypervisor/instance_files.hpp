@@ -86,6 +86,7 @@ class InstanceFiles {
 
   private:
     [[nodiscard]] Result<InstanceFile> record(InstanceFile file, const std::string& seed);
+    [[nodiscard]] Result<> make_console(NodeId id) const;
     [[nodiscard]] std::string seed_of(const InstanceFile& file, const std::string& secret_key, std::int64_t wall_ms) const;
 
     std::string directory_;

@@ -1,6 +1,7 @@
 // See libvirt_connection.hpp.
 #include "manager/adapters/hypervisor/libvirt_connection.hpp"
 
+#include <array>
 #include <cstring>
 
 #include <netdb.h>
@@ -15,17 +16,12 @@ namespace understudy::manager {
 namespace {
 
 constexpr const char* kEmbeddedUser = "libvirt-qemu";
+/// Below the root; libvirt would make them as the umask says.
+constexpr std::array kPassedByQemu{"", "/lib", "/lib/qemu", "/run", "/run/qemu", "/cache", "/cache/qemu"};
 constexpr int kKnockPatienceMs = 3000;
 /// A dead peer shows in seconds.
 constexpr int kKeepAliveSeconds = 2;
 constexpr unsigned kKeepAliveCount = 3;
-
-LibvirtConnection::Driver driver_of(const std::string& uri) {
-    using Driver = LibvirtConnection::Driver;
-    if (uri.starts_with("qemu:///embed")) return Driver::embedded;
-    if (uri.starts_with("test:")) return Driver::test;
-    return uri.starts_with("qemu:///") ? Driver::local : Driver::remote;
-}
 
 struct Server {
     std::string name;
@@ -75,15 +71,21 @@ Result<> knock(const std::string& uri) {
 
 }  // namespace
 
-LibvirtConnection::LibvirtConnection(std::string uri, OnLifecycle on_lifecycle)
-    : uri_(std::move(uri)), driver_(driver_of(uri_)), on_lifecycle_(std::move(on_lifecycle)) {}
+LibvirtConnection::Driver LibvirtConnection::driver_of(const std::string& uri) {
+    if (uri.starts_with("qemu:///embed")) return Driver::embedded;
+    if (uri.starts_with("test:")) return Driver::test;
+    return uri.starts_with("qemu:///") ? Driver::local : Driver::remote;
+}
+
+std::string LibvirtConnection::root_of(const std::string& uri) {
+    const auto at = uri.find("?root=");
+    return driver_of(uri) != Driver::embedded || at == std::string::npos ? std::string() : uri.substr(at + 6);
+}
+
+LibvirtConnection::LibvirtConnection(std::string uri, QemuRights rights, OnLifecycle on_lifecycle)
+    : uri_(std::move(uri)), driver_(driver_of(uri_)), rights_(rights), on_lifecycle_(std::move(on_lifecycle)) {}
 
 LibvirtConnection::~LibvirtConnection() { drop(); }
-
-std::string LibvirtConnection::root() const {
-    const auto at = uri_.find("?root=");
-    return driver_ != Driver::embedded || at == std::string::npos ? std::string() : uri_.substr(at + 6);
-}
 
 Result<> LibvirtConnection::prepare_embedded_root() const {
     if (root().empty()) return failure(ErrorCode::invalid, uri_ + " names no root: write qemu:///embed?root=DIRECTORY");
@@ -92,9 +94,17 @@ Result<> LibvirtConnection::prepare_embedded_root() const {
         return failure(ErrorCode::unavailable, std::string("libvirt's QEMU driver wants the account ") + kEmbeddedUser +
                                                    " to exist; make it with: useradd --system --user-group --no-create-home " + kEmbeddedUser);
     }
+    // What an instance may open is given to its account by us: libvirt would give it the image that all of them read.
     std::string settings = "# Written by understudyd at every start.\nstdio_handler = \"file\"\nsecurity_driver = \"none\"\n"
-                           "remember_owner = 0\ncgroup_controllers = []\n";
-    if (::geteuid() == 0) settings += "user = \"root\"\ngroup = \"root\"\n";
+                           "remember_owner = 0\ndynamic_ownership = 0\ncgroup_controllers = []\nmax_core = 0\n";
+    if (::geteuid() == 0) {
+        // For the QEMU that libvirt asks what it can; each instance names an account of its own.
+        const std::string user = rights_ == QemuRights::own_account ? kEmbeddedUser : "root";
+        settings += "user = \"" + user + "\"\ngroup = \"" + (rights_ == QemuRights::own_account && processor_group() != 0 ? kProcessorGroup : user) + "\"\n";
+    }
+    for (const char* passed : kPassedByQemu) {
+        if (auto made = make_passable_directory(root() + passed); !made) return made;
+    }
     return make_directory(root() + "/etc").and_then([&] { return write_file(root() + "/etc/qemu.conf", settings); });
 }
 

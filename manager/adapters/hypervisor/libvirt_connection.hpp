@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "manager/adapters/hypervisor/libvirt_library.hpp"
+#include "manager/adapters/hypervisor/qemu_account.hpp"
 #include "protocol/result.hpp"
 
 namespace understudy::manager {
@@ -27,7 +28,12 @@ class LibvirtConnection {
     /// On libvirt's event thread: a domain, a VIR_DOMAIN_EVENT_…, its detail.
     using OnLifecycle = std::function<void(virDomainPtr, int, int)>;
 
-    LibvirtConnection(std::string uri, OnLifecycle on_lifecycle);
+    [[nodiscard]] static Driver driver_of(const std::string& uri);
+    /// Where an embedded driver keeps everything; empty for others.
+    [[nodiscard]] static std::string root_of(const std::string& uri);
+
+    /// `rights`: of embedded QEMUs.
+    LibvirtConnection(std::string uri, QemuRights rights, OnLifecycle on_lifecycle);
     ~LibvirtConnection();
     LibvirtConnection(const LibvirtConnection&) = delete;
     LibvirtConnection& operator=(const LibvirtConnection&) = delete;
@@ -42,7 +48,7 @@ class LibvirtConnection {
     /// The machine that this runs on.
     [[nodiscard]] bool on_this_machine() const { return driver_ == Driver::embedded || driver_ == Driver::local; }
     /// Of the embedded driver; empty for others.
-    [[nodiscard]] std::string root() const;
+    [[nodiscard]] std::string root() const { return root_of(uri_); }
 
   private:
     static int heard(virConnectPtr, virDomainPtr domain, int event, int detail, void* self);
@@ -56,6 +62,7 @@ class LibvirtConnection {
 
     std::string uri_;
     Driver driver_;
+    QemuRights rights_;
     OnLifecycle on_lifecycle_;
     std::mutex mutex_;
     Connection connection_;         ///< hears of ends; serves all calls of a libvirt that is not remote

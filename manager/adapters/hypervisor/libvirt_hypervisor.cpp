@@ -5,6 +5,7 @@
 #include <thread>
 
 #include <libvirt/virterror.h>
+#include <unistd.h>
 
 #include "manager/adapters/hypervisor/acceleration.hpp"
 #include "manager/adapters/hypervisor/host_clock.hpp"
@@ -16,6 +17,8 @@ namespace {
 constexpr std::chrono::milliseconds kKillPatience{5000};
 constexpr std::chrono::milliseconds kForgetPatience{10000};
 constexpr int kStartAttempts = 3;
+/// A qcow2 file is larger than what is in it.
+constexpr std::uint64_t kDiskOverhead = 64 << 20U;
 /// A virtio disk's serial number has room for so many.
 constexpr std::size_t kSerialDigits = 20;
 
@@ -28,8 +31,19 @@ bool says_port_in_use(const std::string& words) {
 
 LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary&, InstanceFiles& files, DoorPorts& ports, ArrivalSink sink)
     : options_(std::move(options)), files_(files), ports_(ports), sink_(std::move(sink)),
-      connection_(options_.uri, [this](virDomainPtr domain, int event, int detail) { on_lifecycle(domain, event, detail); }),
+      accounts_(accounts_of(options_.cluster)), rights_(rights_here()),
+      connection_(options_.uri, rights_, [this](virDomainPtr domain, int event, int detail) { on_lifecycle(domain, event, detail); }),
       volumes_(options_.cluster), templates_(files_.beside("templates")) {}
+
+QemuRights LibvirtHypervisor::rights_here() {
+    if (LibvirtConnection::driver_of(options_.uri) != Driver::embedded || ::geteuid() != 0) return QemuRights::as_the_manager;
+    for (const char* place : {"instances", "templates"}) static_cast<void>(make_passable_directory(files_.beside(place)));
+    const InstanceOptions& made_from = files_.options();
+    const std::string why = why_not_without_rights(accounts_, {LibvirtConnection::root_of(options_.uri), files_.beside("instances"), made_from.image_dir + "/", made_from.agent_image});
+    if (why.empty()) return QemuRights::own_account;
+    sink_(Remark{false, "QEMU runs with root's rights, because " + why});
+    return QemuRights::as_the_manager;
+}
 
 void LibvirtHypervisor::on_lifecycle(virDomainPtr domain, int event, int detail) {
     const auto id = node_of_domain(virDomainGetName(domain));
@@ -189,8 +203,32 @@ Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::ui
     plan.disks = {{disks.disk, "qcow2", disks.base, false}, {disks.agent, "raw", {}, true}, {disks.seed, "raw", {}, true}};
     plan.console_file = disks.console;
     plan.mark = {options_.cluster, spec.host, port};
+    plan.account = account_of(port);
     plan.door_address = door_of(plan.mark).host;
     return plan;
+}
+
+std::optional<QemuAccount> LibvirtHypervisor::account_of(std::uint16_t port) {
+    if (rights_ != QemuRights::own_account) return std::nullopt;
+    const std::uint32_t user = account_of_door(accounts_, port);
+    return QemuAccount{user, acceleration().acceleration == "kvm" ? processor_group() : user};
+}
+
+void LibvirtHypervisor::bound_files(const InstanceSpec& spec, const KnownFile& base, std::uint16_t port) {
+    if (connection_.driver() != Driver::embedded) return;
+    const QemuProcess qemu = process_of(spec.id);
+    const auto disk = files_.disk_bytes(spec, base);
+    if (!disk || !qemu.process) return;
+    const auto bound = limit_files(qemu, account_of(port), *disk + *disk / 8 + kDiskOverhead);
+    if (!bound) sink_(Remark{false, "nothing bounds what " + domain_name(spec.id) + " writes to its console: " + bound.error().message});
+}
+
+Result<> LibvirtHypervisor::hand_over(const DomainPlan& plan, const Disks& disks) const {
+    if (!plan.account) return {};
+    const QemuAccount& account = *plan.account;
+    return give_file(disks.disk, account.user, account.group, 0600)
+        .and_then([&] { return give_file(disks.seed, account.user, account.group, 0400); })
+        .and_then([&] { return give_file(disks.console, account.user, account.group, 0600); });
 }
 
 Result<Done> LibvirtHypervisor::start(virConnectPtr connection, const InstanceSpec& spec, std::uint16_t port) {
@@ -203,12 +241,14 @@ Result<Done> LibvirtHypervisor::start(virConnectPtr connection, const InstanceSp
     auto plan = plan_for(spec, port, *disks);
     if (!plan) return tl::unexpected(plan.error());
     plan->mac = file->mac;
+    if (auto given = hand_over(*plan, *disks); !given) return tl::unexpected(given.error());
     sink_(IdentityIssued{spec.id, file->public_key, file->one_time});
     const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), 0));
     if (!domain) {
         const std::string words = libvirt_words();
         return failure(ErrorCode::failed, "cannot start " + domain_name(spec.id) + " on host " + spec.host + ": " + words);
     }
+    bound_files(spec, parts->base, port);
     watch(spec.id);
     return Done{door_of(plan->mark), "its disk was made anew over " + spec.image + ".img, sha256 " + parts->base.digest +
                                          " as the image's manifest says; new are its key, its machine id and its network address " + file->mac};
@@ -311,6 +351,9 @@ Result<> LibvirtHypervisor::deploy(NodeId id, const Bundle& bundle) {
     Result<std::string> place = file->path;
     if (connection_.driver() == Driver::remote) place = volumes_.bring(connection->get(), *file, "environment-" + file->digest);
     if (!place) return tl::unexpected(place.error());
+    if (rights_ == QemuRights::own_account) {
+        if (const std::string why = why_not_without_rights(accounts_, {*place}); !why.empty()) return failure(ErrorCode::refused, "the environment " + bundle.name + " cannot be deployed: " + why);
+    }
     const std::string serial = file->digest.substr(0, kSerialDigits);
     const std::string present = take_text(virDomainGetXMLDesc((*found)->domain.get(), 0));
     if (has_disk(present, serial)) return {};

@@ -91,11 +91,20 @@ class LibvirtHypervisor : public Hypervisor {
     void watch(NodeId id);
     void unwatch(NodeId id);
     [[nodiscard]] Endpoint door_of(const InstanceMark& mark) const;
+    [[nodiscard]] QemuRights rights_here();
+    /// What a guest says on its console must not fill the host: a file of it is at most as large as its disk may become.
+    void bound_files(const InstanceSpec& spec, const KnownFile& base, std::uint16_t port);
+    /// Its QEMU's; none: the manager's own, or a remote libvirt's choice.
+    [[nodiscard]] std::optional<QemuAccount> account_of(std::uint16_t port);
+    /// What its QEMU writes, and who it is, becomes its account's.
+    [[nodiscard]] Result<> hand_over(const DomainPlan& plan, const Disks& disks) const;
 
     LibvirtOptions options_;
     InstanceFiles& files_;
     DoorPorts& ports_;
     ArrivalSink sink_;
+    const AccountRange accounts_;  ///< of the cluster
+    const QemuRights rights_;      ///< of QEMUs on this machine that nobody else starts
     LibvirtConnection connection_;
     HostVolumes volumes_;  ///< for hosts elsewhere
     MachineTemplates templates_;

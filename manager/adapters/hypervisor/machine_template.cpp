@@ -41,7 +41,7 @@ Result<> MachineTemplates::begin(const std::string& key) {
     }
     std::error_code ignored;
     std::filesystem::remove_all(path(key, {}), ignored);
-    return make_directory(path(key, {}));
+    return make_passable_directory(path(key, {}));
 }
 
 Result<> MachineTemplates::finish(const std::string& key) {

@@ -8,7 +8,7 @@
 
 #include <libvirt/virterror.h>
 #include <sodium.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "manager/adapters/hypervisor/saved_domain.hpp"
 #include "manager/adapters/system/files.hpp"
@@ -43,7 +43,8 @@ Result<std::string> LibvirtHypervisor::template_key(const InstanceSpec& spec, co
     const auto command_line = files_.image().command_line();
     if (!command_line) return tl::unexpected(command_line.error());
     const std::string all = parts.kernel.digest + parts.initrd.digest + parts.base.digest + parts.agent.digest + "|" + std::to_string(spec.vcpus) + "|" +
-                            std::to_string(spec.memory_mib) + "|" + std::to_string(*bytes) + "|" + acceleration().acceleration + "|" + *command_line;
+                            std::to_string(spec.memory_mib) + "|" + std::to_string(*bytes) + "|" + acceleration().acceleration + "|" + *command_line +
+                            (rights_ == QemuRights::own_account ? "|readable by accounts" : "");
     unsigned char sum[8];
     ::crypto_generichash(sum, sizeof sum, reinterpret_cast<const unsigned char*>(all.data()), all.size(), nullptr, 0);
     std::string key(2 * sizeof sum + 1, '\0');
@@ -65,6 +66,7 @@ Result<> LibvirtHypervisor::boot_and_freeze(virConnectPtr connection, const Inst
         return run_program({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", disks.base, disks.disk, std::to_string(*bytes)}, kDiskPatience)
             .map([](const std::string&) {});
     });
+    if (made) made = write_file(disks.console, {}).and_then([&] { return hand_over(*plan, disks); });
     if (!made) return made;
     const Domain domain(virDomainCreateXML(connection, domain_xml(*plan).c_str(), 0));
     if (!domain) return failure(ErrorCode::failed, "cannot start the machine that others would be copies of: " + libvirt_words());
@@ -90,7 +92,10 @@ Result<> LibvirtHypervisor::make_template(virConnectPtr connection, const Instan
         return made;
     }
     // Copies write elsewhere, and read what it wrote.
-    ::chmod(templates_.path(key, "disk.qcow2").c_str(), 0400);
+    if (auto kept = give_file(templates_.path(key, "disk.qcow2"), ::geteuid(), ::getegid(), 0444); !kept) {
+        templates_.give_up(key);
+        return kept;
+    }
     std::set<std::string> used{key};
     std::vector<std::string> problems;
     for (const InstanceFile& file : files_.load_all(problems)) used.insert(file.template_key);
@@ -110,7 +115,7 @@ Result<> LibvirtHypervisor::restore_copy(virConnectPtr connection, const Instanc
     std::error_code ignored;
     std::filesystem::remove(disks.disk, ignored);
     auto ready = run_program({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disks.base, disks.disk}, kDiskPatience).and_then([&](const std::string&) {
-        return rename_saved_domain(memory, domain_xml(*plan));
+        return hand_over(*plan, disks).and_then([&] { return rename_saved_domain(memory, domain_xml(*plan)); });
     });
     if (!ready) return ready;
     if (virDomainRestoreFlags(connection, memory.c_str(), nullptr, VIR_DOMAIN_SAVE_PAUSED) == 0) return {};
@@ -143,6 +148,7 @@ Result<Done> LibvirtHypervisor::start_paused(virConnectPtr connection, const Ins
     const auto file = files_.prepare_held(spec, port, *key);
     if (!file) return tl::unexpected(file.error());
     if (auto restored = restore_copy(connection, *file, *parts); !restored) return tl::unexpected(restored.error());
+    bound_files(spec, parts->base, port);
     watch(spec.id);
     return Done{door_of(mark), {}};
 }

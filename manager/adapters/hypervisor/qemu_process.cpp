@@ -11,8 +11,14 @@
 #include <unistd.h>
 
 #include "manager/adapters/system/files.hpp"
+#include "manager/adapters/system/run_program.hpp"
 
 namespace understudy::manager {
+namespace {
+
+constexpr std::chrono::seconds kLimitPatience{10};
+
+}  // namespace
 
 QemuProcess open_qemu_process(const std::string& pid_file, const std::string& domain) {
     const auto text = read_file(pid_file);
@@ -31,6 +37,15 @@ UniqueFd duplicate(const UniqueFd& descriptor) { return UniqueFd(::fcntl(descrip
 bool has_ended(const UniqueFd& process) {
     pollfd waiting{process.get(), POLLIN, 0};
     return ::poll(&waiting, 1, 0) > 0;
+}
+
+Result<> limit_files(const QemuProcess& qemu, const std::optional<QemuAccount>& account, std::uint64_t bytes) {
+    std::vector<std::string> command{"prlimit", "--pid", std::to_string(qemu.pid), "--fsize=" + std::to_string(bytes)};
+    if (account) {
+        // In a container root may not bound others, but everybody may bound himself.
+        command.insert(command.begin(), {"setpriv", "--reuid=" + std::to_string(account->user), "--regid=" + std::to_string(account->group), "--clear-groups"});
+    }
+    return run_program(command, kLimitPatience).map([](const std::string&) {});
 }
 
 bool end_process(const UniqueFd& process, std::chrono::milliseconds patience) {

@@ -4,9 +4,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "manager/adapters/hypervisor/qemu_account.hpp"
 #include "manager/runtime/unique_fd.hpp"
+#include "protocol/result.hpp"
 
 namespace understudy::manager {
 
@@ -23,6 +26,10 @@ struct QemuProcess {
 
 /// True when the process has ended.
 [[nodiscard]] bool has_ended(const UniqueFd& process);
+
+/// No file that it writes becomes larger than this; it is ended by the kernel when it tries. `account`: its own; none: ours.
+/// Errors: `failed`, in the system's words.
+[[nodiscard]] Result<> limit_files(const QemuProcess& qemu, const std::optional<QemuAccount>& account, std::uint64_t bytes);
 
 /// Kills it and waits until it has ended; reaps it if it is a child of ours. False: it is still there.
 [[nodiscard]] bool end_process(const UniqueFd& process, std::chrono::milliseconds patience);

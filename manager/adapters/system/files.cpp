@@ -67,6 +67,18 @@ Result<> make_directory(const std::string& path) {
     return {};
 }
 
+Result<> make_passable_directory(const std::string& path) {
+    if (auto made = make_directory(path); !made) return made;
+    if (::chmod(path.c_str(), 0711) != 0) return system_failure("open the directory " + path + " to other accounts");
+    return {};
+}
+
+Result<> give_file(const std::string& path, std::uint32_t user, std::uint32_t group, unsigned mode) {
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!file || ::fchown(file.get(), user, group) != 0 || ::fchmod(file.get(), mode) != 0) return system_failure("give away " + path);
+    return {};
+}
+
 Result<UniqueFd> lock_file(const std::string& path) {
     UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file) return system_failure("make " + path);

@@ -1,6 +1,7 @@
 // Small files that must never be half there, and a lock that only one program can have. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "manager/runtime/unique_fd.hpp"
@@ -17,6 +18,12 @@ namespace understudy::manager {
 
 /// Makes the directory and those above it, mode 0700 for what is new.
 [[nodiscard]] Result<> make_directory(const std::string& path);
+
+/// The same, for a directory that other accounts may pass and not list.
+[[nodiscard]] Result<> make_passable_directory(const std::string& path);
+
+/// Makes it a file of another account, with that mode. Errors: `failed`.
+[[nodiscard]] Result<> give_file(const std::string& path, std::uint32_t user, std::uint32_t group, unsigned mode);
 
 /// Held until the descriptor is closed. Errors: `unavailable` when another program holds it.
 [[nodiscard]] Result<UniqueFd> lock_file(const std::string& path);
