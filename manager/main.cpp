@@ -148,10 +148,18 @@ GuestFilter filter_for(const Configuration& configuration, const std::vector<Con
 
 void set_filter(const Configuration& configuration, const std::vector<ConfiguredPeer>& peers, const StateDirectory& directory, const std::string& endpoint,
                 const LogSink& log) {
-    if (!makes_instances_here(configuration) || !configuration.instances.guest_filter) return;
+    if (!makes_instances_here(configuration)) return;
+    const AccountRange accounts = accounts_of(directory.cluster);
+    if (!configuration.instances.guest_filter) {
+        if (::geteuid() == 0) static_cast<void>(remove_guest_filter(accounts));  // of an earlier manager, which had it on
+        return;
+    }
     const auto set = ::geteuid() == 0 ? set_guest_filter(filter_for(configuration, peers, directory, endpoint))
                                       : failure(ErrorCode::refused, "a packet filter needs root");
-    if (set) return log(LogWeight::notice, "guests reach this machine at the manager and at doors only (packet filter, chain " + filter_chain(accounts_of(directory.cluster)) + ")");
+    if (set) {
+        return log(LogWeight::notice, "guests, by their accounts " + std::to_string(accounts.first) + " to " + std::to_string(accounts.last) +
+                                          ", reach this machine at the manager and at doors only (packet filter, chain " + filter_chain(accounts) + ")");
+    }
     log(LogWeight::warning, "guests reach every port of this machine's loopback: " + set.error().message +
                                 "; install iptables and run the manager as root, or set guest_filter = \"off\" in [instances] where something else keeps them from it");
 }

@@ -69,6 +69,7 @@ TEST_CASE("configuration: a good one is read as written, paths relative to its d
     CHECK(configuration->instances.image_dir == "/etc/u/image");
     CHECK(configuration->instances.agent_image == "/opt/agent.img");
     CHECK(configuration->instances.first_door_port == 45000);
+    CHECK(configuration->instances.guest_filter);
     CHECK(configuration->settings.heartbeat == std::chrono::milliseconds(500));
     CHECK(configuration->hosts.at(0).record.uri == "qemu:///embed?root=/etc/u/state/qemu");
     CHECK(configuration->pools.at(0).max_idle >= 2);
@@ -127,6 +128,7 @@ TEST_CASE("configuration: a complaint names file, line, option and what is allow
     check("profile = \"office\"", "profile = \"ofice\"", "/etc/u/m.toml:27: [[terminal]] profile", "office");
     check("key = \"a#", "key = \"\\u00e4#", "[[peer]] key", "Z85");
     check("[45000, 45010]", "[45010, 45000]", "/etc/u/m.toml:9: [instances] door_ports", "first and the last");
+    check("door_ports", "guest_filter = \"yes\"\ndoor_ports", "/etc/u/m.toml:9: [instances] guest_filter", "on, off");
     check("role = \"terminal\"", "role = \"king\"", "/etc/u/m.toml:30: [[peer]] role", "operator, terminal, gateway, agent");
     check("min_idle = 2", "min_paused = 3\nmax_paused = 2", "/etc/u/m.toml:16: [[pool]] min_paused", "not be more than max_paused");
     check("min_idle = 2", "min_idle = 3\nmin_paused = 3\nmax_total = 5", "[[pool]] min_paused", "together");

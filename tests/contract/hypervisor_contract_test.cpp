@@ -302,6 +302,15 @@ TEST_CASE("domain: text from outside cannot leave its place in the XML") {
     CHECK(*mark == plan.mark);
 }
 
+TEST_CASE("domain: a QEMU that has an account is told so, and libvirt to give nothing away; without one its settings count") {
+    DomainPlan plan;
+    plan.name = domain_name(NodeId(5));
+    plan.type = "qemu";
+    CHECK_THAT(domain_xml(plan), !Catch::Contains("seclabel"));
+    plan.account = QemuAccount{1879048200, 110};
+    CHECK_THAT(domain_xml(plan), Catch::Contains("<seclabel type='static' model='dac' relabel='no'><label>+1879048200:+110</label>\n</seclabel>"));
+}
+
 TEST_CASE("domain: names lead back to nodes, and strangers' names to none") {
     CHECK(node_of_domain(domain_name(NodeId(17))) == NodeId(17));
     for (const char* name : {"us-", "us-0", "us-1x", "us--1", "web", "us-99999999999999999999999"}) CHECK_FALSE(node_of_domain(name));

@@ -41,7 +41,7 @@ QemuRights LibvirtHypervisor::rights_here() {
     const InstanceOptions& made_from = files_.options();
     const std::string why = why_not_without_rights(accounts_, {LibvirtConnection::root_of(options_.uri), files_.beside("instances"), made_from.image_dir + "/", made_from.agent_image});
     if (why.empty()) return QemuRights::own_account;
-    sink_(Remark{false, "QEMU runs with root's rights, because " + why});
+    sink_(Remark{false, "QEMU runs with root's rights, so that no packet filter can keep guests from this machine's loopback, because " + why});
     return QemuRights::as_the_manager;
 }
 
