@@ -125,7 +125,8 @@ bool makes_instances_here(const Configuration& configuration) {
 }
 
 /// Guests work with the manager, with each other through doors, and with machines that were enrolled on this very one.
-GuestFilter filter_for(const Configuration& configuration, const std::vector<ConfiguredPeer>& peers, const StateDirectory& directory, const std::string& endpoint) {
+GuestFilter filter_for(const Configuration& configuration, const std::vector<ConfiguredPeer>& peers, const StateDirectory& directory,
+                       const std::string& endpoint) {
     const InstanceOptions& instances = configuration.instances;
     GuestFilter filter{accounts_of(directory.cluster), opening_to(guest_endpoint(configuration, endpoint), instances.loopback_alias)};
     std::set<std::string> addresses;
@@ -139,7 +140,8 @@ GuestFilter filter_for(const Configuration& configuration, const std::vector<Con
     }
     for (const ConfiguredPeer& peer : peers) {
         if (!peer.machine) continue;
-        for (FilterOpening& opening : opening_to(peer.machine->door.host + ":" + std::to_string(peer.machine->door.port), instances.loopback_alias)) {
+        const std::string door = peer.machine->door.host + ":" + std::to_string(peer.machine->door.port);
+        for (FilterOpening& opening : opening_to(door, instances.loopback_alias)) {
             if (is_here(opening.address)) filter.openings.push_back(std::move(opening));
         }
     }
@@ -161,7 +163,8 @@ void set_filter(const Configuration& configuration, const std::vector<Configured
                                           ", reach this machine at the manager and at doors only (packet filter, chain " + filter_chain(accounts) + ")");
     }
     log(LogWeight::warning, "guests reach every port of this machine's loopback: " + set.error().message +
-                                "; install iptables and run the manager as root, or set guest_filter = \"off\" in [instances] where something else keeps them from it");
+                                "; install iptables and run the manager as root, or set guest_filter = \"off\" in [instances] where "
+                                "something else keeps them from it");
 }
 
 /// For when no instance runs any more, and no manager.
@@ -403,7 +406,8 @@ int main(int count, char** words) {
     };
     CLI::App* const backup = with_store("backup", "copy the records, while the manager runs or not", "--to", "file to make");
     CLI::App* const restore = with_store("restore", "put a copy of the records back; the manager must not run", "--from", "file that backup made");
-    CLI::App* const remove_filter = program.add_subcommand("remove-filter", "take the packet filter for guests away; neither the manager nor an instance must run");
+    CLI::App* const remove_filter = 
+        program.add_subcommand("remove-filter", "take the packet filter for guests away; neither the manager nor an instance must run");
     remove_filter->add_option("--config", file, "configuration file")->required();
     CLI11_PARSE(program, count, words);
 

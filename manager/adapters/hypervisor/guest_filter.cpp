@@ -60,7 +60,9 @@ Result<Hook> look_for_hook(const Tools& tools, const AccountRange& accounts) {
 }
 
 Result<> change(const Tools& tools, const std::string& text) {
-    if (text.size() > kMostText) return failure(ErrorCode::limit, "the packet filter for guests would have too many rules: fewer enrolled machines on this one, please");
+    if (text.size() > kMostText) {
+        return failure(ErrorCode::limit, "the packet filter for guests would have too many rules: let fewer enrolled machines be on this one");
+    }
     const auto done = run_with_input({tools.change, "-w", kWait, "--noflush"}, text, kPatience);
     if (!done) return tl::unexpected(done.error());
     if (done->status != 0) return failure(ErrorCode::failed, std::string(tools.change) + " failed: " + done->text.substr(0, done->text.find('\n')));

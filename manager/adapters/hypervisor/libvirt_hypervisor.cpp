@@ -37,9 +37,11 @@ LibvirtHypervisor::LibvirtHypervisor(LibvirtOptions options, LibvirtLibrary&, In
 
 QemuRights LibvirtHypervisor::rights_here() {
     if (LibvirtConnection::driver_of(options_.uri) != Driver::embedded || ::geteuid() != 0) return QemuRights::as_the_manager;
-    for (const char* place : {"instances", "templates"}) static_cast<void>(make_passable_directory(files_.beside(place)));
+    const std::string root = LibvirtConnection::root_of(options_.uri);
+    // Ours, so they are opened; what is above them is somebody else's to open.
+    for (const std::string& place : {root, files_.beside("instances"), files_.beside("templates")}) static_cast<void>(make_passable_directory(place));
     const InstanceOptions& made_from = files_.options();
-    const std::string why = why_not_without_rights(accounts_, {LibvirtConnection::root_of(options_.uri), files_.beside("instances"), made_from.image_dir + "/", made_from.agent_image});
+    const std::string why = why_not_without_rights(accounts_, {root, files_.beside("instances"), made_from.image_dir, made_from.agent_image});
     if (why.empty()) return QemuRights::own_account;
     sink_(Remark{false, "QEMU runs with root's rights, so that no packet filter can keep guests from this machine's loopback, because " + why});
     return QemuRights::as_the_manager;
@@ -352,7 +354,9 @@ Result<> LibvirtHypervisor::deploy(NodeId id, const Bundle& bundle) {
     if (connection_.driver() == Driver::remote) place = volumes_.bring(connection->get(), *file, "environment-" + file->digest);
     if (!place) return tl::unexpected(place.error());
     if (rights_ == QemuRights::own_account) {
-        if (const std::string why = why_not_without_rights(accounts_, {*place}); !why.empty()) return failure(ErrorCode::refused, "the environment " + bundle.name + " cannot be deployed: " + why);
+        if (const std::string why = why_not_without_rights(accounts_, {*place}); !why.empty()) {
+            return failure(ErrorCode::refused, "the environment " + bundle.name + " cannot be deployed: " + why);
+        }
     }
     const std::string serial = file->digest.substr(0, kSerialDigits);
     const std::string present = take_text(virDomainGetXMLDesc((*found)->domain.get(), 0));

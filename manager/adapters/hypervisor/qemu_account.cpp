@@ -71,7 +71,8 @@ std::string why_not_without_rights(const AccountRange& range, const std::vector<
                " do not exist in this container; give it the whole range of accounts";
     }
     for (const std::string& path : paths) {
-        if (const std::string closed = closed_on_the_way(path); !closed.empty()) return closed + " is closed to other accounts; open it with: chmod o+x " + closed;
+        const std::string closed = closed_on_the_way(path);
+        if (!closed.empty()) return closed + " is closed to other accounts; open it with: chmod o+x " + closed;
         if (closed_itself(path)) return path + " is closed to other accounts; open it with: chmod o+r " + path;
     }
     return {};
