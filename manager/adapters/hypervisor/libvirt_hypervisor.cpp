@@ -40,8 +40,8 @@ QemuRights LibvirtHypervisor::rights_here() {
     const std::string root = LibvirtConnection::root_of(options_.uri);
     // Ours, so they are opened; what is above them is somebody else's to open.
     for (const std::string& place : {root, files_.beside("instances"), files_.beside("templates")}) static_cast<void>(make_passable_directory(place));
-    const InstanceOptions& made_from = files_.options();
-    const std::string why = why_not_without_rights(accounts_, {root, files_.beside("instances"), made_from.image_dir, made_from.agent_image});
+    const std::string image = files_.image().file("vmlinuz").value_or(files_.options().image_dir);  // links lead elsewhere
+    const std::string why = why_not_without_rights(accounts_, {root, files_.beside("instances"), image, files_.options().agent_image});
     if (why.empty()) return QemuRights::own_account;
     sink_(Remark{false, "QEMU runs with root's rights, so that no packet filter can keep guests from this machine's loopback, because " + why});
     return QemuRights::as_the_manager;
