@@ -213,7 +213,8 @@ Result<DomainPlan> LibvirtHypervisor::plan_for(const InstanceSpec& spec, std::ui
 std::optional<QemuAccount> LibvirtHypervisor::account_of(std::uint16_t port) {
     if (rights_ != QemuRights::own_account) return std::nullopt;
     const std::uint32_t user = account_of_door(accounts_, port);
-    return QemuAccount{user, acceleration().acceleration == "kvm" ? processor_group() : user};
+    const std::uint32_t group = acceleration().acceleration == "kvm" ? processor_group() : 0;
+    return QemuAccount{user, group == 0 ? user : group};
 }
 
 void LibvirtHypervisor::bound_files(const InstanceSpec& spec, const KnownFile& base, std::uint16_t port) {

@@ -1,6 +1,7 @@
 // See qemu_account.hpp.
 #include "manager/adapters/hypervisor/qemu_account.hpp"
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -61,7 +62,10 @@ AccountRange accounts_of(const std::string& cluster) {
 std::uint32_t account_of_door(const AccountRange& range, std::uint16_t door_port) { return range.first + door_port % kPerCluster; }
 
 std::uint32_t processor_group() {
-    const group* found = ::getgrnam(kProcessorGroup);
+    group entry{};
+    group* found = nullptr;
+    std::array<char, 8192> room{};
+    ::getgrnam_r(kProcessorGroup, &entry, room.data(), room.size(), &found);
     return found == nullptr ? 0 : found->gr_gid;
 }
 
