@@ -27,7 +27,7 @@ struct QemuProcess {
 /// True when the process has ended.
 [[nodiscard]] bool has_ended(const UniqueFd& process);
 
-/// No file that it writes becomes larger than this; it is ended by the kernel when it tries. `account`: its own; none: ours.
+/// No file that it writes becomes larger than this; what is beyond is not written, and QEMU goes on. `account`: its own; none: ours.
 /// Errors: `failed`, in the system's words.
 [[nodiscard]] Result<> limit_files(const QemuProcess& qemu, const std::optional<QemuAccount>& account, std::uint64_t bytes);
 
