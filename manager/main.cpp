@@ -406,7 +406,7 @@ int main(int count, char** words) {
     };
     CLI::App* const backup = with_store("backup", "copy the records, while the manager runs or not", "--to", "file to make");
     CLI::App* const restore = with_store("restore", "put a copy of the records back; the manager must not run", "--from", "file that backup made");
-    CLI::App* const remove_filter = 
+    CLI::App* const remove_filter =
         program.add_subcommand("remove-filter", "take the packet filter for guests away; neither the manager nor an instance must run");
     remove_filter->add_option("--config", file, "configuration file")->required();
     CLI11_PARSE(program, count, words);
