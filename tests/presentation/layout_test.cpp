@@ -121,6 +121,7 @@ DesktopLayout leave_in_disorder(Desk& desk) {
 TEST_CASE("layout: windows of sessions are reported, with place, order and focus; others are not") {
     Desk desk;
     Process other({"xterm", "-geometry", "40x10+600+50"}, desk.server.name());
+    desk.xdotool({"search", "--sync", "--onlyvisible", "--class", "xterm"});  // it takes the focus when it comes
     desk.open(7, "300x200+50+60");
     desk.open(8, "310x210+100+120");
     REQUIRE(desk.wait_count(2));
