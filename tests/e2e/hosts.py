@@ -50,7 +50,12 @@ class TwoHosts(Cluster):
     def on(self, host):
         """Process numbers of the machines that truly run on it."""
         network = os.readlink(f"/proc/{self.daemon(host)}/ns/net")
-        return {node: pid for node, pid in self.qemu_pids().items() if os.readlink(f"/proc/{pid}/ns/net") == network}
+        there = {}
+        for node, pid in self.qemu_pids().items():
+            with contextlib.suppress(FileNotFoundError):  # ended since
+                if os.readlink(f"/proc/{pid}/ns/net") == network:
+                    there[node] = pid
+        return there
 
     def daemon(self, host):
         return int((self.folders / host / "pid").read_text(encoding="ascii"))
