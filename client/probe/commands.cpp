@@ -155,6 +155,17 @@ std::string look(const ProbeTerminal& terminal, const std::string& verb, const J
     return {};
 }
 
+/// What let this terminal in, and where: for tests that say it again.
+std::string tell_ticket(const ProbeTerminal& terminal, Json& answer) {
+    const TerminalRedirect* followed = terminal.followed();
+    if (followed == nullptr) return "the terminal is not connected";
+    answer["ticket"] = followed->ticket.text;
+    answer["host"] = followed->endpoint.host;
+    answer["port"] = followed->endpoint.port;
+    answer["epoch"] = followed->epoch;
+    return {};
+}
+
 bool is_look(const std::string& verb) {
     return verb == "status" || verb == "screenshot" || verb == "pixel" || verb == "count";
 }
@@ -174,6 +185,8 @@ void Commands::take(const std::string& line) {
     } else if (verb == "report") {
         const auto updates = command.find("updates");
         report_updates_ = updates != command.end() && *updates == true;
+    } else if (verb == "ticket") {
+        problem = tell_ticket(*terminal_, answer);
     } else if (is_input(verb)) {
         problem = give_input(*terminal_, verb, command);
     } else if (is_look(verb)) {

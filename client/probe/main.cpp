@@ -29,6 +29,7 @@ constexpr const char* kLanguage =
     "  {\"do\":\"guard\",\"name\":\"a\",\"x\":0,\"y\":0,\"width\":9,\"height\":9,\"at_most\":0}  counts pictures in which more pixels differ\n"
     "  {\"do\":\"guarded\",\"name\":\"a\"}             tells pictures, differing, worst, first_mono_ns, and ends the guard\n"
     "  {\"do\":\"report\",\"updates\":true}           {\"do\":\"quit\"}\n"
+    "  {\"do\":\"ticket\"}                          tells the ticket that let it in, with host, port and epoch of that door\n"
     "  {\"do\":\"take_back\"}                       asks for the desktop that another place has taken\n"
     "Answers: {\"answer\":verb,\"ok\":…,\"reason\":…,\"mono_ns\":…,\"wall_ms\":…}. Events: {\"event\":…} with link_up,\n"
     "link_down, redirect, stale, waiting, refused, connected, picture, update, lost, unreachable, clipboard,\n"

@@ -42,6 +42,7 @@ public:
     [[nodiscard]] const std::string& renewal() const { return answer_.renewal(); }
     [[nodiscard]] const std::string& reason() const { return reason_; }
     [[nodiscard]] Epoch epoch() const { return target_.epoch; }
+    [[nodiscard]] const TerminalRedirect& target() const { return target_; }
     [[nodiscard]] RfbClient& rfb() { return rfb_; }
 
 private:

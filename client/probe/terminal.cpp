@@ -164,6 +164,10 @@ void ProbeTerminal::look_at_stream() {
     }
 }
 
+const TerminalRedirect* ProbeTerminal::followed() const {
+    return stream_ && stream_->state() == Stream::State::admitted ? &stream_->target() : nullptr;
+}
+
 Stream* ProbeTerminal::live() { return stream_ && stream_->rfb().ready() ? stream_.get() : nullptr; }
 
 const Picture& ProbeTerminal::picture() const {

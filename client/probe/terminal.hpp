@@ -45,6 +45,9 @@ public:
     /// The connection, if input can be given to it.
     [[nodiscard]] Stream* live();
 
+    /// What it was told that led it to the desktop it is connected to; nothing when it is not.
+    [[nodiscard]] const TerminalRedirect* followed() const;
+
     /// The last picture, kept while there is no connection. Empty before the first one.
     [[nodiscard]] const Picture& picture() const;
     [[nodiscard]] bool has_picture() const { return picture_epoch_ != 0; }

@@ -672,6 +672,26 @@ TEST_CASE("probe: types, keeps its picture while the door is gone, and comes bac
     CHECK(probe.program.exit_code() == 0);
 }
 
+TEST_CASE("probe: tells the ticket that let it in, which is not yet there before and another one in another epoch") {
+    Scene scene;
+    FakeDoor door(FakeDoor::Behind::desktop, 0x010203);
+    scene.doors = {&door};
+    Probe probe(scene);
+    probe.program.say(R"({"do":"ticket"})");
+    CHECK(probe.next("answer", "ticket")["ok"] == false);
+    for (const Epoch epoch : {3, 4}) {
+        scene.redirect = redirect_to(epoch, door);
+        REQUIRE(scene.until([&] { return !scene.terminal_connection.empty(); }));
+        scene.manager.send(scene.terminal_connection, *scene.redirect);
+        static_cast<void>(probe.next("event", "picture"));
+        probe.program.say(R"({"do":"ticket"})");
+        const auto told = probe.next("answer", "ticket");
+        CHECK(told["ticket"] == scene.redirect->ticket.text);
+        CHECK(told["port"] == scene.redirect->endpoint.port);
+        CHECK(told["epoch"] == epoch);
+    }
+}
+
 TEST_CASE("probe: a wait that does not come true says so in time") {
     Scene scene;
     Probe probe(scene);
