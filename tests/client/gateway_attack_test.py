@@ -107,6 +107,41 @@ class Attacks(unittest.TestCase):
         print(f"\n  {HALF_OPEN} half-open connections, {PLACES} places: slowest honest answer {slowest * 1000:.0f} ms, {descriptors} descriptors", file=sys.stderr)
         self.assertLess(slowest, 5)
 
+    def test_what_was_overheard_of_an_administrator_does_nothing_when_it_is_said_again(self):
+        gateway.asked()
+        body = b'{"verb":"drain","arguments":{"host":"overheard","reason":"x"}}'
+        request = (f"POST /api/v1/act HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nConnection: close\r\nX-Understudy-Request: 1\r\n"
+                   f"Authorization: Bearer {gateway.keys['administrator']}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+        # TLS on a cable that somebody listens to: every piece on its way to the gateway is kept.
+        heard, to_us, to_wire = [], ssl.MemoryBIO(), ssl.MemoryBIO()
+        speaker = gateway.trust.wrap_bio(to_us, to_wire, server_hostname="127.0.0.1")
+        with gateway.connect() as wire:
+            answer, said = b"", False
+            while b"\r\n\r\n" not in answer:
+                try:
+                    if not said:
+                        speaker.do_handshake()
+                        speaker.write(request)
+                        said = True
+                    answer += speaker.read(65536)
+                except ssl.SSLWantReadError:
+                    pass
+                if piece := to_wire.read():
+                    heard.append(piece)
+                    wire.sendall(piece)
+                elif b"\r\n\r\n" not in answer:
+                    to_us.write(wire.recv(65536))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200"), answer)
+        self.assertEqual(gateway.asked(), ["asked drain [host=overheard] [reason=x] [by=administrator]"], "once, when it was meant")
+        self.assertGreater(len(b"".join(heard)), 500)
+        for _ in range(20):
+            with gateway.connect() as line, contextlib.suppress(ConnectionError):
+                for piece in heard:
+                    line.sendall(piece)
+                    time.sleep(0.005)
+                gateway.ask(line, seconds=HANDSHAKE_SECONDS + 10)
+        self.assertEqual(gateway.asked(), [], "and never again")
+
     def test_what_is_too_large_or_malformed_is_answered(self):
         for request, status in ((b"GET / HTTP/1.1\r\nX: " + b"a" * 20000 + b"\r\n\r\n", b"431"), (b"POST /login HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", b"413"),
                                 (b"nonsense\r\n\r\n", b"400"), (b"GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"400"),

@@ -169,6 +169,22 @@ class People(unittest.TestCase):
         self.ends("climber", lambda _: gateway.manage("account", "change", "climber", "--role", "observer"))
         self.ends("goer", lambda head: self.assertEqual(gateway.request("POST", "/logout", head)[0], 303))
 
+    def test_a_programs_key_is_void_when_it_is_removed_and_its_open_connection_with_it(self):
+        key = gateway.manage("key", "add", "robot", "--role", "operator")
+        until = time.monotonic() + 5
+        while gateway.request("GET", "/api/v1/me", key=key)[0] != 200:
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.2)
+        watch, answer = gateway.upgrade("/api/v1/watch", key)
+        with watch:
+            self.assertTrue(answer.startswith(b"HTTP/1.1 101"))
+            began = time.monotonic()
+            gateway.manage("key", "remove", "robot")
+            gateway.ask(watch, seconds=5)
+            self.assertLess(time.monotonic() - began, 5, "the open connection is cut")
+        self.assertEqual(gateway.request("GET", "/api/v1/me", key=key)[0], 401)
+        self.assertEqual(gateway.act(key, "drain", {"host": "a", "reason": "still here"})[0], 401)
+
     def test_a_session_survives_a_restart_and_its_token_stands_in_no_file(self):
         head = gateway.log_in("operator")[2]
         time.sleep(1.5)

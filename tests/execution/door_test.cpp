@@ -1,6 +1,8 @@
 // The door: who is let in, who is not, and that a stream is cut when its time is over.
 #include "nodes/agent/door.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/un.h>
 
 #include <set>
@@ -17,6 +19,21 @@ using namespace understudy::node;
 using namespace understudy::node::test;
 
 namespace {
+
+/// A plain connection from one of loopback's many addresses.
+Descriptor connect_from(std::uint32_t source, std::uint16_t port) {
+    Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_in from{};
+    from.sin_family = AF_INET;
+    from.sin_addr.s_addr = htonl(source);
+    REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) == 0);
+    sockaddr_in to = from;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(port);
+    const int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    REQUIRE((result == 0 || errno == EINPROGRESS));
+    return socket;
+}
 
 /// A door with a screen behind it, both on this machine.
 struct House {
@@ -285,6 +302,71 @@ TEST_CASE("door: a flood of guests without a ticket is bounded and keeps nobody 
     house.enter(house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window, 6) + "\n"));
     REQUIRE(::send(screen.get(), "picture", 7, 0) == 7);
     CHECK(house.read(window, 7) == "picture");
+}
+
+TEST_CASE("door: thousands of half-open connections from everywhere are bounded in all, and whoever means it is let in among them") {
+    House house;
+    const auto window = house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n");
+    house.enter(window);
+    const auto screen = house.take_screen_connection();
+    std::vector<Descriptor> flood;
+    std::size_t most = 0;
+    for (std::uint32_t at = 0; at < 3000; ++at) {
+        flood.push_back(connect_from(INADDR_LOOPBACK + (1 + at % 500) * 256, house.port));
+        house.loop.dispatch();
+        most = std::max(most, house.door->connections());
+        if (at % 600 != 599) continue;
+        house.enter(house.knock("UNDERSTUDY/1 window " + house.ticket(Purpose::window, 6) + "\n"));
+        REQUIRE(::send(screen.get(), "picture", 7, 0) == 7);
+        CHECK(house.read(window, 7) == "picture");
+        if (flood.size() > 1000) flood.erase(flood.begin(), flood.begin() + 600);
+    }
+    CHECK(most <= Door::kWaitingRoom + 6);  // and those that were let in
+    CHECK(most > Door::kWaitingRoom / 2);   // it was a flood
+}
+
+TEST_CASE("door: a first line of one byte at a time is not waited for longer than five seconds") {
+    House house;
+    const auto text = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n";
+    const auto slow = house.knock(text.substr(0, 1));
+    const auto began = house.loop.now();
+    std::size_t said = 1;
+    REQUIRE(run_until(house.loop, [&] {
+        const auto due = 1 + static_cast<std::size_t>((house.loop.now() - began) / std::chrono::milliseconds(200));
+        if (said < due) static_cast<void>(::send(slow.get(), &text[said++], 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+        return said > 2 && house.door->connections() == 0;
+    }, 15'000));
+    CHECK(house.loop.now() - began >= std::chrono::milliseconds(4500));
+    CHECK(house.loop.now() - began < std::chrono::milliseconds(10'000));
+    CHECK(house.line(slow) == "NO no ticket came in time\n");
+    CHECK(house.is_closed(slow));
+}
+
+TEST_CASE("door: whoever leaves at any point of its line leaves nothing behind, and the ticket is good still") {
+    House house;
+    const auto text = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n";
+    for (std::size_t length = 1; length <= text.size(); length += 1 + text.size() / 12) {
+        auto guest = house.knock(text.substr(0, length));
+        REQUIRE(run_until(house.loop, [&] { return house.door->connections() == 1; }));
+        guest.reset();
+        REQUIRE(run_until(house.loop, [&] { return house.door->connections() == 0; }, 4000));
+    }
+    CHECK(house.door->book().spent() == 0);
+    house.enter(house.knock(text));
+}
+
+TEST_CASE("door: what is not GO, or more than GO, opens nothing and costs no ticket") {
+    const auto said = GENERATE(std::string("NO\n"), std::string("GO\nRFB 003.008\n"), std::string(4000, 'G'), std::string("GO \n"));
+    House house;
+    const auto first_line = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n";
+    const auto window = house.knock(first_line);
+    CHECK_THAT(house.line(window), Catch::StartsWith("OK "));
+    REQUIRE(::send(window.get(), said.data(), said.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(said.size()));
+    CHECK(house.line(window) == "VOID GO was expected\n");
+    CHECK(house.is_closed(window));
+    CHECK(house.door->connections() == 0);
+    CHECK(house.door->book().spent() == 0);
+    house.enter(house.knock(first_line));
 }
 
 TEST_CASE("door: what is said in the clear is not heard") {

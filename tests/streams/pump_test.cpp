@@ -231,6 +231,35 @@ TEST_CASE("streams: a reset in the middle ends the local side, and says why") {
     CHECK_THAT(street.door.ending->words(), Catch::Contains("reset"));
 }
 
+TEST_CASE("streams: what was overheard of a stream, said again, is no handshake and brings nothing") {
+    Street street;
+    // An honest stream through somebody who passes it on and keeps what the client said.
+    auto [here, ear_of_client] = tcp_pair();
+    auto [ear_of_door, there] = tcp_pair();
+    street.door = std::move(street.doors.secure_as_server(std::move(there), street.identity).value());
+    street.client = std::move(street.clients.secure_as_client(std::move(here), street.identity.key()).value());
+    write(street.client.socket.get(), "UNDERSTUDY/1 window a-ticket\n");
+    std::string overheard;
+    std::string arrived;
+    for (const auto until = Clock::now() + 10s; arrived.size() < 29 && Clock::now() < until;) {
+        const auto said = read(ear_of_client.get(), 65536, 20ms);
+        overheard += said;
+        write(ear_of_door.get(), said);
+        write(ear_of_client.get(), read(ear_of_door.get(), 65536, 20ms));
+        arrived += read(street.door.socket.get(), 29, 1ms);
+    }
+    REQUIRE(arrived == "UNDERSTUDY/1 window a-ticket\n");
+    REQUIRE(overheard.size() > 200);
+    for (int time = 0; time < 3; ++time) {
+        auto raw = street.connect_raw();
+        write(raw.get(), overheard);
+        CHECK(read(street.door.socket.get(), 1000).empty());
+        CHECK(ends(raw.get()));
+        CHECK(street.door.ending->words() != "the stream is open");
+    }
+    street.expect_to_work();
+}
+
 TEST_CASE("streams: a door with another key than the manager said gets nothing to read") {
     Street street;
     auto [here, there] = tcp_pair();
