@@ -2,7 +2,9 @@
 #include "nodes/agent/door.hpp"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 
 #include <set>
@@ -345,9 +347,13 @@ TEST_CASE("door: a first line of one byte at a time is not waited for longer tha
 TEST_CASE("door: whoever leaves at any point of its line leaves nothing behind, and the ticket is good still") {
     House house;
     const auto text = "UNDERSTUDY/1 window " + house.ticket(Purpose::window) + "\n";
-    for (std::size_t length = 1; length <= text.size(); length += 1 + text.size() / 12) {
-        auto guest = house.knock(text.substr(0, length));
-        REQUIRE(run_until(house.loop, [&] { return house.door->connections() == 1; }));
+    for (std::size_t part = 1; part <= 12; ++part) {  // the last one has all of it, and its answer
+        auto guest = house.knock(text.substr(0, text.size() * part / 12));
+        // A client that leaves before its TLS stands says nothing; then its pump takes its words, which come before its end.
+        REQUIRE(run_until(house.loop, [&] {
+            int not_taken = 0;
+            return house.door->connections() == 1 && ::ioctl(guest.get(), SIOCOUTQ, &not_taken) == 0 && not_taken == 0;
+        }));
         guest.reset();
         REQUIRE(run_until(house.loop, [&] { return house.door->connections() == 0; }, 4000));
     }
