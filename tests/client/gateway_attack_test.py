@@ -44,6 +44,8 @@ class Attacks(unittest.TestCase):
         with contextlib.suppress(ssl.SSLWantReadError):
             gateway.trust.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="127.0.0.1").do_handshake()
         hello = hello.read()
+        gateway.get()
+        before = gateway.descriptors()
         for length in [0, 1, 2, 5, 6, 40, len(hello) - 1, len(hello)]:
             for reset in (False, True):
                 with gateway.connect() as line:
@@ -51,6 +53,10 @@ class Attacks(unittest.TestCase):
                     if reset:
                         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         self.assertTrue(gateway.lives())
+        until = time.monotonic() + HANDSHAKE_SECONDS
+        while gateway.descriptors() > before:
+            self.assertLess(time.monotonic(), until, "nothing is left of them")
+            time.sleep(0.05)
 
     def test_garbage_instead_of_a_handshake_is_ended(self):
         for garbage in (b"\x16\x03\x01\xff\xff" + b"A" * 4000, b"\x16" * 3000, b"\x16\x03\x01\x00\x00" * 500, b"\x80\x2e\x01\x03\x01" + os.urandom(512), os.urandom(2000)):
@@ -95,7 +101,7 @@ class Attacks(unittest.TestCase):
                     slowest = max(slowest, time.monotonic() - began)
                 if number % 1000 == 999:
                     self.assertEqual(gateway.act(gateway.keys["operator"], "failover", {"session": 2, "reason": "during an attack"})[0], 200)
-            descriptors = len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+            descriptors = gateway.descriptors()
             self.assertLess(descriptors, PLACES + 64, "bounded")
             watch.settimeout(0.2)
             with contextlib.suppress(TimeoutError):

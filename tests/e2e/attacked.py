@@ -26,7 +26,7 @@ from pathlib import Path
 from doors import knock
 from harness import DEMO_APPLICATIONS, RESULTS, Cluster, Failed, now_s, program, run, say, until
 from load import pushed_views
-from measure import AT_TERMINAL, one_execution_failover, one_presentation_failover
+from measure import AT_TERMINAL, PHASES, one_execution_failover, one_presentation_failover
 from run import hold, options_of
 from scenarios import claim, one_application_is_seen_and_typing_reaches_it
 
@@ -308,7 +308,7 @@ def failovers_under_attack_are_at_most_twice_as_slow_and_nobody_else_is_given_up
                         siege.visitor.forget()
                         row = one(cluster, desk)
                         heard, slowest = siege.heartbeats.forget(), siege.visitor.forget()
-                    took.setdefault((kind, attacked), []).append(row[AT_TERMINAL])
+                    took.setdefault((kind, attacked), []).append(row)
                     say(f"  {kind} {number + 1}/{times} {'under attack' if attacked else 'in peace'}: {row[AT_TERMINAL]:.0f} ms; nobody else silent for more than "
                         f"{heard['silent_ms']:.0f} ms ({heard['views']} views, in doubt: {sorted(heard['suspected'])}); the gateway answered within {slowest:.2f} s")
                     in_doubt[attacked] += len(heard["suspected"])
@@ -324,13 +324,16 @@ def failovers_under_attack_are_at_most_twice_as_slow_and_nobody_else_is_given_up
 
 
 def judge(took):
-    lines = ["# Failovers under attack", "", "Milliseconds from `kill -9` to the first correct picture at the terminal, by turns.", "",
+    lines = ["# Failovers under attack", "", "Milliseconds from `kill -9` of the QEMU process, with and without an attack by turns.", "",
              "| | in peace | under attack | ratio of medians |", "|---|---|---|---|"]
     ratios = {}
     for kind in ("execution", "presentation"):
-        peace, attack = (took[kind, attacked] for attacked in (False, True))
-        ratios[kind] = statistics.median(attack) / statistics.median(peace)
-        lines.append(f"| {kind} | {figures(peace)} | {figures(attack)} | {ratios[kind]:.2f} |")
+        for phase in PHASES:
+            peace, attack = ([row[phase] for row in took[kind, attacked] if phase in row] for attacked in (False, True))
+            if peace and attack:
+                ratio = statistics.median(attack) / statistics.median(peace)
+                lines.append(f"| {kind}: {phase} | {figures(peace)} | {figures(attack)} | {ratio:.2f} |")
+                ratios[kind] = ratio  # the last phase is the one that counts
     RESULTS.mkdir(parents=True, exist_ok=True)
     text = "\n".join([*lines, ""])
     (RESULTS / "attacked.md").write_text(text, encoding="utf-8")

@@ -119,12 +119,25 @@ class Client {
     void say(const Message& message) { say_bytes(encode({1, 1, message})); }
     void say_bytes(const Bytes& bytes) { static_cast<void>(socket_.send(zmq::buffer(bytes), zmq::send_flags::dontwait)); }
 
+    void count_ends() {
+        REQUIRE(zmq_socket_monitor(socket_.handle(), "inproc://ends", ZMQ_EVENT_DISCONNECTED) == 0);
+        ends_.connect("inproc://ends");
+    }
+    /// How many of its connections the other side has ended since this was asked last.
+    int ends() {
+        int count = 0;
+        zmq::message_t part;
+        while (ends_.recv(part, zmq::recv_flags::dontwait)) count += part.more() ? 1 : 0;
+        return count;
+    }
+
   private:
     static zmq::context_t& context() {
         static zmq::context_t one{1};
         return one;
     }
     zmq::socket_t socket_{context(), zmq::socket_type::dealer};
+    zmq::socket_t ends_{context(), zmq::socket_type::pair};  ///< behind the socket: gone before it
 };
 
 void allow_many_descriptors() {
@@ -162,15 +175,26 @@ TEST_CASE("attack: thousands of half-open connections are bounded before anybody
 }
 
 TEST_CASE("attack: peers that send one byte per second end with their handshake's time, and slow nobody") {
-    besiege([](const Stop& stop) {
-        std::vector<RawPeer> peers;
-        const std::string bytes = greeting() + hello_command();
-        for (int i = 0; i < 300; ++i) peers.emplace_back(site().port());
-        for (std::size_t at = 0; !stop; ++at) {
-            for (const RawPeer& peer : peers) peer.send(bytes.substr(at % bytes.size(), 1));
+    const std::string bytes = greeting() + hello_command();
+    const auto began = std::chrono::steady_clock::now();
+    std::vector<RawPeer> peers;
+    for (int i = 0; i < 300; ++i) peers.emplace_back(site().port());
+    const auto standing = [&peers] { return std::count_if(peers.begin(), peers.end(), [](const RawPeer& peer) { return peer.stands(); }); };
+    CHECK(standing() == 300);
+    std::size_t said = 0;
+    const Attack drip = [&](const Stop& stop) {
+        for (; !stop; ++said) {
+            for (const RawPeer& peer : peers) peer.send(bytes.substr(said, 1));
             for (int part = 0; part < 100 && !stop; ++part) pause_for(10ms);
         }
-    });
+    };
+    besiege(drip);
+    Stop stop = false;
+    const Attacker attacker(drip, stop);  // as long as anybody listens
+    CHECK(site().run_until([&] { return standing() == 0; }));
+    const auto took = std::chrono::steady_clock::now() - began;
+    WARN("300 of them were gone after " << Milliseconds(took).count() << " ms");
+    CHECK(took < 15s);  // a handshake has 5; this computer may be busy
 }
 
 TEST_CASE("attack: connections that are cut off at every point of the handshake leave nothing behind") {
@@ -273,14 +297,21 @@ TEST_CASE("attack: an admitted key that floods with what its role may not say, a
 }
 
 TEST_CASE("attack: messages above the limit end their connection before they are in memory") {
-    besiege([](const Stop& stop) {
+    const auto undecodable = refused("undecodable");
+    std::atomic<int> cut = 0;
+    besiege([&cut](const Stop& stop) {
         const Bytes large(8 << 20, 7);
         Client kiosk(&site().kiosk());
+        kiosk.count_ends();
         while (!stop) {
             kiosk.say_bytes(large);
+            cut += kiosk.ends();
             pause_for(20ms);
         }
     });
+    WARN(cut << " connections ended");
+    CHECK(cut > 5);
+    CHECK(refused("undecodable") == undecodable);  // nobody has looked at one of them
 }
 
 TEST_CASE("attack: whoever asks and never reads the answers is cut off before they fill the memory") {
