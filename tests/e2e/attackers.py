@@ -1,5 +1,5 @@
-"""Somebody who does his worst at every port of a cluster: a process of its own, at the lowest priority, bounded in count and
-rate, on loopback alone. Steered by JSON lines on standard input, each of which is answered by one with all counts so far:
+"""Somebody who does his worst at every port of a cluster: a process of its own, of low priority (of the lowest a busy computer
+would let nothing of the attack come about), bounded in count and rate, on loopback alone. Steered by JSON lines on standard input, each of which is answered by one with all counts so far:
 
     {"do": "attack", "manager": PORT, "doors": [PORT, ...], "gateway": PORT, "tickets": [LINE, ...], "overheard": [HEX, ...],
      "programs": {NAME: [WORD, ...]}}          goes on until the next one, which may name other doors
@@ -25,11 +25,13 @@ import time
 # How often in a second each kind begins anew, for each port of that place.
 RATES = {
     "manager": {"half_open": 200, "slow": 8, "cut_off": 10, "malformed": 5, "oversized": 2, "again": 1, "program": 1},
-    "door": {"half_open": 15, "slow": 2, "cut_off": 3, "malformed": 1, "oversized": 0.5, "ticket": 1},
+    "door": {"half_open": 40, "slow": 2, "cut_off": 3, "malformed": 1, "oversized": 0.5, "ticket": 1},
     "gateway": {"half_open": 40, "slow": 4, "cut_off": 5, "malformed": 1, "oversized": 0.5, "stranger": 1},
 }
-MOST_HELD = {"manager": 1500, "door": 200, "gateway": 400}  # half-open ones at a time, for each port
+BURST = {"manager": 600, "door": 60, "gateway": 100}  # half-open ones with which it begins, for each port
+MOST_HELD = {"manager": 1500, "door": 300, "gateway": 400}  # half-open ones at a time, for each port
 MOST_AT_WORK = 100  # of every other kind
+NICENESS = 10
 TICK_S = 0.05
 SLOW_S = 60         # nobody is waited for so long
 TALK_S = 10
@@ -52,6 +54,7 @@ class Silent(asyncio.Protocol):
     def __init__(self, attackers, place, port, start):
         self.attackers, self.place, self.port, self.start = attackers, place, port, start
         self.transport = None
+        self.let_go = False  # by us
 
     def connection_made(self, transport):
         self.transport = transport
@@ -61,7 +64,8 @@ class Silent(asyncio.Protocol):
 
     def connection_lost(self, _problem):
         self.attackers.held[self.port].discard(self)
-        self.attackers.counts[f"{self.place}.half_open.cut"] += 1
+        if not self.let_go:
+            self.attackers.counts[f"{self.place}.half_open.cut"] += 1
 
 
 class Attackers:
@@ -91,6 +95,12 @@ class Attackers:
                 yield place, self.plan[place]
         for port in self.plan.get("doors", ()):
             yield "door", port
+
+    def attack(self, order):
+        known = set(self.ports())
+        self.plan = order
+        for place, port in set(self.ports()) - known:
+            self.owed[place, port, "half_open"] = BURST[place]
 
     async def go_on(self):
         before = time.monotonic()
@@ -131,6 +141,7 @@ class Attackers:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         for held in self.held.values():
             for one in list(held):
+                one.let_go = True
                 one.transport.abort()
         await asyncio.sleep(0.1)
 
@@ -269,7 +280,7 @@ async def obey():
     while line := await orders.readline():
         order = json.loads(line)
         if order["do"] == "attack":
-            attackers.plan = order
+            attackers.attack(order)
         elif order["do"] == "rest":
             await attackers.rest()
         print(json.dumps(attackers.said()), flush=True)
@@ -278,7 +289,7 @@ async def obey():
 
 
 def main():
-    os.nice(19)
+    os.nice(NICENESS)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 8192), most))
     asyncio.run(obey())
