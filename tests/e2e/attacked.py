@@ -33,7 +33,7 @@ from scenarios import claim, one_application_is_seen_and_typing_reaches_it
 
 SMALL_SITE = {"applications": DEMO_APPLICATIONS[:1], "min_idle": 0, "max_idle": 1}
 MOST_SLOWER = 2
-MOST_GROWTH_MIB = 64
+MOST_GROWTH_MIB = 32
 MOST_DESCRIPTORS_MORE = 8    # once it is over
 STANDING_AT_LEAST = 300      # half-open connections at the manager, before anything fails
 HALF_OPEN_AT_LEAST = 500     # opened there in each attack; all of them together are thousands
