@@ -153,7 +153,9 @@ bool has_another(const State& state, const HeldSession& held) {
 /// The terminal has been served since the rebuilding: what it does not have now was given up, and may have had epochs
 /// that nobody remembers.
 bool given_up_since(const State& state, const HeldSession& held) {
-    return !rebuilding(state) && state.sessions.find(held.session) == nullptr && state.terminals.at(held.terminal).epoch != 0;
+    const TerminalRecord& terminal = state.terminals.at(held.terminal);
+    return !rebuilding(state) && state.sessions.find(held.session) == nullptr &&
+           (terminal.epoch != 0 || terminal.epoch_floor > first_unseen(state, 0));
 }
 
 bool claim_session(State& state, NodeId node, const HeldSession& held) {

@@ -188,17 +188,21 @@ void on_terminal_timer(State& state, TerminalId id) {
 
 void release_terminal(State& state, TerminalId id) {
     const TerminalRecord terminal = state.terminals.at(id);
+    Epoch newest = 0;
     for (const SessionId session_id : terminal.sessions) {
         const SessionRecord* session = state.sessions.find(session_id);
         if (session == nullptr) continue;
+        newest = std::max(newest, session->epoch);
         for (const NodeId holder : state.session_live[session_id].holders) {
             if (state.nodes.find(holder) != nullptr) release_session(state, holder, session_id, session->epoch);
         }
         close_incident(state, state.session_live[session_id].incident);
         erase_session(state, session_id);
     }
-    change_terminal(state, id, [](TerminalRecord& record) {
+    change_terminal(state, id, [&](TerminalRecord& record) {
         record.state = TerminalState::defined;
+        // With lost records somebody may claim one of these sessions later: it must show that their epochs were given out.
+        if (record.epoch_floor != 0) record.epoch_floor = std::max(record.epoch_floor, newest + 1);
         record.presentation = {};
         record.backups.clear();
         record.sessions.clear();
