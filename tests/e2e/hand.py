@@ -99,7 +99,8 @@ class WithHands:
 
     def __init__(self, *words, **settings):
         self.hands = Hands(*self.hand_addresses())
-        super().__init__(*words, **settings)
+        # Their line leads to where no guest may go.
+        super().__init__(*words, **{"guest_filter": "off", **settings})
 
     def hand_addresses(self):
         """Where this computer listens for hands, and where guests find that."""

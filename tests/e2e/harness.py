@@ -236,7 +236,7 @@ class Cluster:
             "min_paused": 0, "max_paused": 0, "environments": {},
             "presentation_backups": 1, "execution_backups": 1, "hosts": ("here",), "separation": "instance",
             "applications": DEMO_APPLICATIONS, "terminals": ("demo",), "timing": {}, "image": None,
-            "door_ports": 60, "state_dir": None, "width": 1280, "height": 800, "acceleration": "tcg",
+            "door_ports": 60, "state_dir": None, "width": 1280, "height": 800, "acceleration": "tcg", "guest_filter": "on",
             "address": "127.0.0.1",
         }
         unknown = set(settings) - set(self.settings)
@@ -302,7 +302,7 @@ class Cluster:
             toml_table("[instances]", {"image_dir": str(s["image"] or image_dir()),
                                        "agent_image": str(self.dir / "programs.img"), "root": str(self.root),
                                        "door_ports": [self.port + 2, self.port + 1 + s["door_ports"]],
-                                       "acceleration": s["acceleration"],
+                                       "acceleration": s["acceleration"], "guest_filter": s["guest_filter"],
                                        **({} if s["address"] == "127.0.0.1" else {"guest_manager": self.endpoint})}),
         ]
         if s["timing"]:
