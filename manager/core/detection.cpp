@@ -229,9 +229,9 @@ void check_signs(State& state, NodeId id, NodeLive& live) {
         live.detected_at = state.now;
         refresh_node(state, id);
     }
-    const bool doubted = live.health < Health::silent;
-    if (doubted && !live.missed && gap >= state.settings.silence - state.settings.gate_collect) miss(state, live);
-    if (doubted && gap >= state.settings.silence) fall_silent(state, id, live);
+    const bool may_fall_silent = live.health < Health::silent;
+    if (may_fall_silent && !live.missed && gap >= state.settings.silence - state.settings.gate_collect) miss(state, live);
+    if (may_fall_silent && gap >= state.settings.silence) fall_silent(state, id, live);
     if (live.health == Health::suspect && live.broken != kNever &&
         fair - live.broken >= state.settings.suspect_grace) {
         queue_users(state, id);
