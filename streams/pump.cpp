@@ -43,7 +43,7 @@ Pump::Pump(std::chrono::milliseconds handshake_patience, std::optional<int> nice
 /// What is wrong with it; empty: its thread runs.
 std::string Pump::set_up() {
     if (!client_context_) return "no TLS context: " + tls_problem();
-    if (epoll_.get() < 0 || wake_.get() < 0 || !add(wake_.get(), EPOLLIN, 0)) return std::string("streams cannot be watched: ") + std::strerror(errno);
+    if (epoll_.get() < 0 || wake_.get() < 0 || !add(wake_.get(), EPOLLIN, tag(0, Of::tcp))) return std::string("streams cannot be watched: ") + std::strerror(errno);
     try {
         thread_ = std::thread([this] { run(); });
     } catch (const std::system_error& error) {
@@ -74,7 +74,7 @@ Result<std::pair<OwnedFd, OwnedFd>> Pump::make_local() const {
     return std::pair(OwnedFd(ends[0]), OwnedFd(ends[1]));
 }
 
-Result<> Pump::hand_in(std::unique_ptr<SecuredStream> stream) {
+Result<> Pump::hand_in(Fresh fresh) {
     if (!problem_.empty()) return failure(ErrorCode::unavailable, problem_ + "; start this program again when there is room");
     if (count_.fetch_add(1) >= kStreams) {
         count_.fetch_sub(1);
@@ -82,7 +82,7 @@ Result<> Pump::hand_in(std::unique_ptr<SecuredStream> stream) {
     }
     {
         const std::lock_guard lock(mutex_);
-        handed_in_.push_back(std::move(stream));
+        handed_in_.push_back(std::move(fresh));
     }
     const std::uint64_t one = 1;
     (void)!::write(wake_.get(), &one, sizeof one);
@@ -94,20 +94,21 @@ Result<Secured> Pump::secure_as_server(OwnedFd tcp, const DoorIdentity& identity
     if (!local) return tl::unexpected(local.error());
     make_non_blocking(tcp.get());
     auto ending = std::make_shared<Ending>();
-    auto taken = hand_in(std::make_unique<SecuredStream>(std::move(tcp), std::move(local->first), identity, ending));
+    auto taken = hand_in({std::make_unique<SecuredStream>(std::move(tcp), std::move(local->first), identity, ending), {}});
     if (!taken) return tl::unexpected(taken.error());
     return Secured{std::move(local->second), std::move(ending)};
 }
 
-Result<Secured> Pump::secure_as_client(OwnedFd tcp, const std::string& pinned_key) {
-    if (pinned_key.empty()) return failure(ErrorCode::refused, "the manager does not know this door's key yet");
+Result<Secured> Pump::dial(const Endpoint& door) {
+    if (door.key.empty()) return failure(ErrorCode::refused, "the manager does not know this door's key yet");
+    auto dial = Dial::to(door);
+    if (!dial) return tl::unexpected(dial.error());
     auto local = make_local();
     if (!local) return tl::unexpected(local.error());
     TlsSession session(client_context_ ? SSL_new(client_context_.get()) : nullptr);
     if (!session) return failure(ErrorCode::unavailable, "no TLS session: " + tls_problem());
-    make_non_blocking(tcp.get());
     auto ending = std::make_shared<Ending>();
-    auto taken = hand_in(std::make_unique<SecuredStream>(std::move(tcp), std::move(local->first), std::move(session), pinned_key, ending));
+    auto taken = hand_in({std::make_unique<SecuredStream>(std::move(local->first), std::move(session), door.key, ending), std::move(*dial)});
     if (!taken) return tl::unexpected(taken.error());
     return Secured{std::move(local->second), std::move(ending)};
 }
@@ -125,12 +126,13 @@ void Pump::run() {
         const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), patience_ms());
         for (int at = 0; at < count; ++at) {
             const auto& event = events[static_cast<std::size_t>(at)];
-            const Id id = event.data.u64 / 2;
+            const Id id = event.data.u64 / 4;
+            const Of of{event.data.u64 % 4};
             heed_lapse();
             if (id == 0) take_in();
-            else if (event.data.u64 % 2 == 0 && shakes_hands(id) && handshakes_left-- <= 0) continue;  // level-triggered: it comes again, behind the others
-            else if (event.data.u64 % 2 == 0) serve(id, event.events, 0);
-            else serve(id, 0, event.events);
+            else if (of == Of::attempt) hear_attempt(id);
+            else if (of == Of::local) serve(id, 0, event.events);
+            else if (!shakes_hands(id) || handshakes_left-- > 0) serve(id, event.events, 0);  // level-triggered: it comes again, behind the others
         }
         drop_late();
     }
@@ -139,31 +141,76 @@ void Pump::run() {
 void Pump::take_in() {
     std::uint64_t count = 0;
     (void)!::read(wake_.get(), &count, sizeof count);
-    std::vector<std::unique_ptr<SecuredStream>> fresh;
+    std::vector<Fresh> fresh;
     {
         const std::lock_guard lock(mutex_);
         fresh.swap(handed_in_);
     }
-    for (auto& stream : fresh) {
-        const Id id = next_++;
-        Row& row = rows_[id];
-        row.stream = std::move(stream);
-        row.deadline = Clock::now() + handshake_patience_;
-        deadlines_.emplace(row.deadline, id);
-        row.tcp_watched = row.stream->wanted_of_tcp();
-        row.local_watched = row.stream->wanted_of_local();
-        if (add(row.stream->tcp(), row.tcp_watched, id * 2) && add(row.stream->local(), row.local_watched, id * 2 + 1)) continue;
-        row.stream->give_up(std::string("the stream cannot be watched: ") + std::strerror(errno));
-        drop(rows_.find(id));
+    for (auto& one : fresh) take_in(std::move(one));
+}
+
+void Pump::take_in(Fresh fresh) {
+    const Id id = next_++;
+    Row& row = rows_[id];
+    row.stream = std::move(fresh.stream);
+    row.dial = std::move(fresh.dial);
+    row.give_up_at = Clock::now() + handshake_patience_;
+    expect(id, row, row.give_up_at);
+    row.tcp_watched = row.stream->wanted_of_tcp();
+    row.local_watched = row.stream->wanted_of_local();
+    const bool watched = add(row.stream->local(), row.local_watched, tag(id, Of::local)) &&
+                         (row.dial || add(row.stream->tcp(), row.tcp_watched, tag(id, Of::tcp)));
+    if (watched) {
+        if (row.dial) attempt(id);
+        return;
+    }
+    row.stream->give_up(std::string("the stream cannot be watched: ") + std::strerror(errno));
+    drop(rows_.find(id));
+}
+
+void Pump::expect(Id id, Row& row, Clock::time_point deadline) {
+    deadlines_.erase({row.deadline, id});
+    row.deadline = deadline;
+    deadlines_.emplace(deadline, id);
+}
+
+void Pump::attempt(Id id) {
+    const auto found = rows_.find(id);
+    Row& row = found->second;
+    const int socket = row.dial->attempt();
+    const bool watched = socket < 0 || add(socket, EPOLLOUT, tag(id, Of::attempt));
+    if (!watched || row.dial->has_failed()) {
+        row.stream->give_up(watched ? row.dial->problem() : std::string("the stream cannot be watched: ") + std::strerror(errno));
+        drop(found);
+        return;
+    }
+    expect(id, row, row.dial->may_try_again() ? std::min(row.give_up_at, Clock::now() + row.dial->pause()) : row.give_up_at);
+}
+
+void Pump::hear_attempt(Id id) {
+    const auto found = rows_.find(id);
+    if (found == rows_.end() || !found->second.dial) return;  // decided by another attempt, in the same turn
+    Row& row = found->second;
+    OwnedFd connected = row.dial->take_connected();
+    if (connected.get() >= 0) {
+        epoll_event event{};
+        event.events = row.tcp_watched;
+        event.data.u64 = tag(id, Of::tcp);
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connected.get(), &event);
+        row.stream->connected(std::move(connected));
+        row.dial.reset();
+        expect(id, row, row.give_up_at);
+    } else if (row.dial->has_failed()) {
+        row.stream->give_up(row.dial->problem());
+        drop(found);
     }
 }
 
 void Pump::heed_lapse() {
-    const std::uint64_t lapses = lapses_ ? lapses_() : 0;
-    if (lapses == lapses_heeded_) return;
-    lapses_heeded_ = lapses;
+    if (may_carry_()) return;
+    lapses_heeded_ = lapses_();
     for (auto row = rows_.begin(); row != rows_.end();) {
-        row->second.stream->give_up("the time in which this side may serve has run out");
+        row->second.stream->give_up(std::string(kLapsed));
         drop(row++);
     }
 }
@@ -177,18 +224,20 @@ void Pump::serve(Id id, std::uint32_t tcp_events, std::uint32_t local_events) {
     const auto found = rows_.find(id);
     if (found == rows_.end()) return;  // dropped by an event of the same turn
     Row& row = found->second;
+    if (row.dial) {  // only that its user has left can be told so early
+        row.stream->give_up("given up before anybody answered");
+        drop(found);
+        return;
+    }
     const auto before = row.next;
-    row.next = row.stream->advance(tcp_events, local_events);
+    row.next = row.stream->advance(tcp_events, local_events, may_carry_);
     if (row.next == SecuredStream::Next::over) {
         drop(found);
         return;
     }
     if (row.next != before) {
         deadlines_.erase({row.deadline, id});
-        if (row.next == SecuredStream::Next::closing) {
-            row.deadline = Clock::now() + kLeavePatience;
-            deadlines_.emplace(row.deadline, id);
-        }
+        if (row.next == SecuredStream::Next::closing) expect(id, row, Clock::now() + kLeavePatience);
     }
     watch(id, row);
 }
@@ -197,7 +246,7 @@ void Pump::watch(Id id, Row& row) {
     epoll_event event{};
     if (const auto wanted = row.stream->wanted_of_tcp(); wanted != row.tcp_watched) {
         event.events = row.tcp_watched = wanted;
-        event.data.u64 = id * 2;
+        event.data.u64 = tag(id, Of::tcp);
         ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, row.stream->tcp(), &event);
     }
     if (row.local_left) return;
@@ -206,7 +255,7 @@ void Pump::watch(Id id, Row& row) {
         row.local_left = true;
     } else if (const auto wanted = row.stream->wanted_of_local(); wanted != row.local_watched) {
         event.events = row.local_watched = wanted;
-        event.data.u64 = id * 2 + 1;
+        event.data.u64 = tag(id, Of::local);
         ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, row.stream->local(), &event);
     }
 }
@@ -214,16 +263,22 @@ void Pump::watch(Id id, Row& row) {
 void Pump::drop_late() {
     const auto now = Clock::now();
     while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-        const auto row = rows_.find(deadlines_.begin()->second);
-        row->second.stream->time_out();
-        drop(row);
+        const auto found = rows_.find(deadlines_.begin()->second);
+        Row& row = found->second;
+        if (row.dial && now < row.give_up_at) {
+            attempt(found->first);
+            continue;
+        }
+        if (row.dial) row.stream->give_up(row.dial->problem());
+        else row.stream->time_out();
+        drop(found);
     }
 }
 
 void Pump::drop(std::map<Id, Row>::iterator row) {
+    count_.fetch_sub(1);  // first: whoever sees the end may count
     deadlines_.erase({row->second.deadline, row->first});
     rows_.erase(row);
-    count_.fetch_sub(1);
 }
 
 int Pump::patience_ms() const {

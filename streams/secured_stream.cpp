@@ -27,10 +27,13 @@ std::string socket_problem(int socket) {
 SecuredStream::SecuredStream(OwnedFd tcp, OwnedFd local, const DoorIdentity& identity, std::shared_ptr<Ending> ending)
     : tcp_(std::move(tcp)), local_(std::move(local)), identity_(&identity), ending_(std::move(ending)), tcp_wanted_(EPOLLIN) {}
 
-SecuredStream::SecuredStream(OwnedFd tcp, OwnedFd local, TlsSession client, std::string pinned_key, std::shared_ptr<Ending> ending)
-    : tcp_(std::move(tcp)), local_(std::move(local)), tls_(std::move(client)), pinned_key_(std::move(pinned_key)), ending_(std::move(ending)),
-      tcp_wanted_(EPOLLOUT) {
+SecuredStream::SecuredStream(OwnedFd local, TlsSession client, std::string pinned_key, std::shared_ptr<Ending> ending)
+    : local_(std::move(local)), tls_(std::move(client)), pinned_key_(std::move(pinned_key)), ending_(std::move(ending)), tcp_wanted_(EPOLLOUT) {
     SSL_set_connect_state(tls_.get());
+}
+
+void SecuredStream::connected(OwnedFd tcp) {
+    tcp_ = std::move(tcp);
     SSL_set_fd(tls_.get(), tcp_.get());
 }
 
@@ -43,7 +46,7 @@ void SecuredStream::time_out() {
     ending_->set(secured_ ? "the other side does not take the rest" : "the TLS handshake was not done in time");
 }
 
-SecuredStream::Next SecuredStream::advance(std::uint32_t tcp_events, std::uint32_t local_events) {
+SecuredStream::Next SecuredStream::advance(std::uint32_t tcp_events, std::uint32_t local_events, const std::function<bool()>& may_carry) {
     constexpr std::uint32_t kGone = EPOLLHUP | EPOLLERR;
     if ((local_events & kGone) != 0) local_gone_ = true;
     if (!secured_) {
@@ -52,7 +55,7 @@ SecuredStream::Next SecuredStream::advance(std::uint32_t tcp_events, std::uint32
         if ((tcp_events & kGone) != 0) return end(socket_problem(tcp_.get()) + " during the TLS handshake");
         if (!secured_) return Next::handshake;
     }
-    if (!pump()) return end("the other side is gone");  // unless there was something better to say
+    if (!pump(may_carry)) return end("the other side is gone");  // unless there was something better to say
     if ((tcp_events & kGone) != 0) return end(socket_problem(tcp_.get()));
     // Behind its goodbye a pump keeps its connection for the other way; who ends that as well is gone.
     const bool left = (tcp_events & EPOLLRDHUP) != 0;
@@ -86,9 +89,13 @@ bool SecuredStream::shake_hands() {
 }
 
 /// Moves both ways until nothing moves, and notes what to wait for.
-bool SecuredStream::pump() {
+bool SecuredStream::pump(const std::function<bool()>& may_carry) {
     tcp_wanted_ = local_wanted_ = 0;
     for (int turn = 0; turn < kRecordsPerTurn; ++turn) {
+        if (!may_carry()) {
+            ending_->set(std::string(kLapsed));
+            return false;
+        }
         const Moved in = move_in();
         const Moved out = move_out();
         if (in == Moved::broken || out == Moved::broken) return false;

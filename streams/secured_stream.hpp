@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "streams/door_identity.hpp"
 #include "streams/owned_fd.hpp"
@@ -31,16 +33,24 @@ private:
     std::string words_;
 };
 
+/// What is said of a stream that was cut because its side may not carry any more.
+inline constexpr std::string_view kLapsed = "the time in which this side may serve has run out";
+
 class SecuredStream {
 public:
     enum class Next { handshake, open, closing, over };
 
-    /// A door's side, with `identity` alive as long as this, or a client's side that accepts `pinned_key` alone.
+    /// A door's side, with `identity` alive as long as this, or a client's side that accepts `pinned_key` alone and has
+    /// yet to be connected.
     SecuredStream(OwnedFd tcp, OwnedFd local, const DoorIdentity& identity, std::shared_ptr<Ending> ending);
-    SecuredStream(OwnedFd tcp, OwnedFd local, TlsSession client, std::string pinned_key, std::shared_ptr<Ending> ending);
+    SecuredStream(OwnedFd local, TlsSession client, std::string pinned_key, std::shared_ptr<Ending> ending);
 
-    /// Carries on as far as possible after the descriptors told these events. Behind `over` it only wants to be destroyed.
-    [[nodiscard]] Next advance(std::uint32_t tcp_events, std::uint32_t local_events);
+    /// The door was reached by this; the handshake begins with the next advance(). Once, on the client's side.
+    void connected(OwnedFd tcp);
+
+    /// Carries on as far as possible after the descriptors told these events, and as long as it may: that is asked
+    /// before each record. Behind `over` it only wants to be destroyed.
+    [[nodiscard]] Next advance(std::uint32_t tcp_events, std::uint32_t local_events, const std::function<bool()>& may_carry);
     /// Its time is over: what it waited for did not come.
     void time_out();
     /// It cannot be served, for this reason.
@@ -67,7 +77,7 @@ private:
     enum class Moved { on, waits, broken };
 
     [[nodiscard]] bool shake_hands();
-    [[nodiscard]] bool pump();
+    [[nodiscard]] bool pump(const std::function<bool()>& may_carry);
     [[nodiscard]] Moved move_in();
     [[nodiscard]] Moved move_out();
     [[nodiscard]] Moved read_tls();

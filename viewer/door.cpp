@@ -1,9 +1,6 @@
 // Connecting to a door. No state; runs in the link's thread.
 #include "viewer/door.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,68 +34,9 @@ Result<> wait_for(int socket_fd, short events, int stop_fd, Clock::time_point de
     }
 }
 
-struct Address {
-    sockaddr_storage storage{};
-    socklen_t size = 0;
-};
-
-Result<Address> address_of(const Source& source) {
-    Address address;
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
-    if (inet_pton(AF_INET, source.host.c_str(), &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(source.port);
-        address.size = sizeof(sockaddr_in);
-        return address;
-    }
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
-    if (inet_pton(AF_INET6, source.host.c_str(), &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(source.port);
-        address.size = sizeof(sockaddr_in6);
-        return address;
-    }
-    return failure(ErrorCode::invalid, "'" + source.host + "' is not a numeric address");
-}
-
-/// A peer that vanished without a word is given up by the kernel after about six seconds.
-void watch_for_silent_death(int fd) {
-    const int on = 1;
-    const int idle_s = 2;
-    const int interval_s = 1;
-    const int probes = 4;
-    const unsigned unacknowledged_ms = 6000;
-    // Best effort: without these, the silence watch of the link still reports it.
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
-}
-
-Result<OwnedFd> connect_tcp(const Source& source, int stop_fd, Clock::time_point deadline) {
-    auto address = address_of(source);
-    if (!address) return tl::unexpected(address.error());
-    OwnedFd fd(socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (fd.get() < 0) return unavailable("socket", errno);
-    watch_for_silent_death(fd.get());
-    const std::string where = source.host + " port " + std::to_string(source.port);
-    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address->storage), address->size) != 0) {
-        if (errno != EINPROGRESS) return unavailable("connect to " + where, errno);
-        auto ready = wait_for(fd.get(), POLLOUT, stop_fd, deadline, "connecting");
-        if (!ready) return tl::unexpected(ready.error());
-        int error_number = 0;
-        socklen_t size = sizeof error_number;
-        getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error_number, &size);
-        if (error_number != 0) return unavailable("connect to " + where, error_number);
-    }
-    return fd;
-}
-
 /// Why comes from the other side of TLS; what the local socket says about its end depends on what was under way.
 tl::unexpected<Error> closed(const streams::Ending& ending) {
-    return failure(ErrorCode::unavailable, "the door closed without an answer: " + ending.words());
+    return failure(ErrorCode::unavailable, "the door does not answer: " + ending.words());
 }
 
 Result<> write_line(const streams::Secured& door, std::string_view line, int stop_fd, Clock::time_point deadline) {
@@ -134,23 +72,15 @@ Result<DoorAnswer> read_answer(const streams::Secured& door, int stop_fd, Clock:
     return answer;
 }
 
-Result<streams::Secured> connect_secured(const Source& source, streams::Pump& pump, int stop_fd, Clock::time_point deadline) {
-    auto tcp = connect_tcp(source, stop_fd, deadline);
-    if (!tcp) return tl::unexpected(tcp.error());
-    auto secured = pump.secure_as_client(std::move(*tcp), source.key);
-    // Without the key it is not this door that refused.
-    if (!secured) return failure(ErrorCode::unavailable, secured.error().message);
-    return secured;
-}
-
 }  // namespace
 
 tl::expected<Passed, NotPassed> pass_door(const Source& source, Bearer& bearer, streams::Pump& pump, int stop_fd) {
     const auto deadline = Clock::now() + kDoorTimeout;
     const auto failed = [](const Error& error) { return tl::unexpected(NotPassed{error, false}); };
     for (;;) {
-        auto secured = connect_secured(source, pump, stop_fd, deadline);
-        if (!secured) return failed(secured.error());
+        auto secured = pump.dial({source.host, source.port, source.key});
+        // Without the key it is not this door that refused.
+        if (!secured) return failed({ErrorCode::unavailable, secured.error().message});
         if (auto written = write_line(*secured, bearer.first_line(source.purpose), stop_fd, deadline); !written) return failed(written.error());
         const auto answer = read_answer(*secured, stop_fd, deadline);
         if (!answer) return failed(answer.error());

@@ -1,8 +1,6 @@
 // See stream.hpp.
 #include "client/gateway/stream.hpp"
 
-#include <sys/socket.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -12,8 +10,6 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -25,8 +21,6 @@
 
 namespace understudy::gateway {
 namespace {
-
-using asio::ip::tcp;
 
 /// The way to all doors: TLS, and what they gave for the next time. It belongs to the context, as all streams do, and
 /// outlives them.
@@ -112,16 +106,10 @@ private:
     asio::awaitable<StreamEnd> enter(std::string& early, std::string& problem) {
         const TerminalRedirect target = *room_->redirect();  // a copy: a newer one may come meanwhile
         epoch_ = target.epoch;
-        error_code error;
-        const auto address = asio::ip::make_address(target.endpoint.host, error);
-        if (error) {
-            problem = "\"" + target.endpoint.host + "\" is not an address";
-            co_return StreamEnd::door_lost;
-        }
         for (;;) {
             Bearer bearer = doors_.bearer_for(target);
             DoorAnswer answer;
-            problem = co_await knock(tcp::endpoint(address, target.endpoint.port), target.endpoint.key, bearer, answer, early);
+            problem = co_await knock(target.endpoint, bearer, answer, early);
             if (answer.state() == DoorAnswer::State::admitted) {
                 doors_.bearer_for(target).admitted(answer.renewal());
                 if (problem.empty()) co_return StreamEnd::door_lost;
@@ -139,18 +127,10 @@ private:
     }
 
     /// One attempt; what went wrong, or nothing.
-    asio::awaitable<std::string> knock(tcp::endpoint where, std::string key, Bearer bearer, DoorAnswer& answer, std::string& early) {
-        error_code error;
-        tcp::socket connecting(context_);
-        connecting.open(where.protocol(), error);
-        if (error) co_return error.message();
-        connecting.set_option(tcp::no_delay(true), error);
-        connecting.non_blocking(true, error);
-        // TLS waits for the connection as well as we could.
-        const int connected = ::connect(connecting.native_handle(), where.data(), static_cast<socklen_t>(where.size()));
-        if (connected != 0 && errno != EINPROGRESS) co_return std::strerror(errno);
-        auto secured = doors_.pump.secure_as_client(streams::OwnedFd(connecting.release(error)), key);
+    asio::awaitable<std::string> knock(Endpoint where, Bearer bearer, DoorAnswer& answer, std::string& early) {
+        auto secured = doors_.pump.dial(where);
         if (!secured) co_return secured.error().message;
+        error_code error;
         door_ = asio::local::stream_protocol::socket(context_, asio::local::stream_protocol(), secured->socket.release());
         asio::steady_timer patience(context_, limits::kDoorTime);
         patience.async_wait([self = shared_from_this()](error_code cancelled) {

@@ -1,9 +1,6 @@
 // See stream.hpp.
 #include "client/probe/stream.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,25 +11,7 @@
 namespace understudy::client {
 
 Stream::Stream(streams::Pump& pump, const TerminalRedirect& target, Bearer bearer) : target_(target) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(target.endpoint.port);
-    if (::inet_pton(AF_INET, target.endpoint.host.c_str(), &address.sin_addr) != 1) {
-        end("\"" + target.endpoint.host + "\" is not an IPv4 address");
-        return;
-    }
-    streams::OwnedFd tcp(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (tcp.get() < 0) {
-        end(std::string("no socket: ") + std::strerror(errno));
-        return;
-    }
-    const int on = 1;
-    ::setsockopt(tcp.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (::connect(tcp.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
-        end(std::string("cannot connect: ") + std::strerror(errno));
-        return;
-    }
-    auto secured = pump.secure_as_client(std::move(tcp), target.endpoint.key);
+    auto secured = pump.dial(target.endpoint);
     if (!secured) {
         end(secured.error().message);
         return;

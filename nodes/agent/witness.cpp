@@ -6,8 +6,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "nodes/agent/base/tcp.hpp"
-
 namespace understudy::node {
 
 Witnesses::~Witnesses() {
@@ -18,8 +16,7 @@ Witnesses::~Witnesses() {
 }
 
 void Witnesses::probe(const Endpoint& endpoint, std::function<void(bool, Duration)> answer) {
-    auto socket = probes_.size() < kAtOnce ? begin_connect(endpoint) : failure(ErrorCode::limit, "too many probes");
-    auto secured = socket ? pump_.secure_as_client(streams::OwnedFd(socket->release()), endpoint.key) : tl::unexpected(socket.error());
+    auto secured = probes_.size() < kAtOnce ? pump_.dial(endpoint) : failure(ErrorCode::limit, "too many probes");
     if (!secured) {
         answer(false, Duration::zero());
         return;

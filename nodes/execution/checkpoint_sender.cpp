@@ -11,13 +11,11 @@
 #include <chrono>
 #include <cstring>
 
-#include "nodes/agent/base/tcp.hpp"
 #include "nodes/execution/checkpoint_frames.hpp"
 
 namespace understudy::node {
 namespace {
 
-constexpr int kConnectPatienceMs = 3'000;
 constexpr int kAnswerPatienceMs = 20'000;
 constexpr std::chrono::milliseconds kFirstPause{50};
 constexpr std::chrono::milliseconds kLongestPause{2'000};
@@ -179,9 +177,7 @@ Result<> CheckpointSender::knock(int socket, const streams::Ending& ending) {
 }
 
 Result<> CheckpointSender::serve_one_connection() {
-    auto connected = connect_to(endpoint_, kConnectPatienceMs);
-    if (!connected) return tl::unexpected(connected.error());
-    auto secured = pump_.secure_as_client(streams::OwnedFd(connected->release()), endpoint_.key);
+    auto secured = pump_.dial(endpoint_);
     if (!secured) return tl::unexpected(secured.error());
     const int socket = secured->socket.get();
     {

@@ -104,7 +104,7 @@ struct House {
     }
 
     Descriptor knock(const std::string& bytes) {
-        auto secured = pump.secure_as_client(streams::OwnedFd(begin_connect({"127.0.0.1", port})->release()), key).value();
+        auto secured = pump.dial({"127.0.0.1", port, key}).value();
         Descriptor socket(secured.socket.release());
         endings.push_back(secured.ending);
         REQUIRE(::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
@@ -297,7 +297,7 @@ TEST_CASE("door: a flood of guests without a ticket is bounded and keeps nobody 
     const auto screen = house.take_screen_connection();
     std::vector<Descriptor> flood;
     for (int at = 0; at < 600; ++at) {
-        flood.push_back(begin_connect({"127.0.0.1", house.port}).value());
+        flood.push_back(connect_from(INADDR_LOOPBACK, house.port));
         house.loop.dispatch();
         if (at % 50 == 0) CHECK(house.door->connections() <= Door::kWaitingPerAddress + 1);
     }
@@ -377,7 +377,7 @@ TEST_CASE("door: what is not GO, or more than GO, opens nothing and costs no tic
 
 TEST_CASE("door: what is said in the clear is not heard") {
     House house;
-    const auto raw = begin_connect({"127.0.0.1", house.port}).value();
+    const auto raw = connect_from(INADDR_LOOPBACK, house.port);
     REQUIRE(run_until(house.loop, [&] {
         pollfd ready{raw.get(), POLLOUT, 0};
         return ::poll(&ready, 1, 0) == 1;

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -29,24 +30,58 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Two connected TCP sockets on loopback.
-std::pair<OwnedFd, OwnedFd> tcp_pair() {
-    const OwnedFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
-    REQUIRE(::listen(listener.get(), 1) == 0);
-    REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
-    OwnedFd one(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    REQUIRE(::connect(one.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
-    return {std::move(one), OwnedFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
-}
-
 bool ready(int fd, short events, std::chrono::milliseconds patience) {
     pollfd waiting{fd, events, 0};
     return ::poll(&waiting, 1, static_cast<int>(patience.count())) == 1;
+}
+
+/// Where somebody listens on loopback.
+struct Place {
+    OwnedFd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+
+    explicit Place(int backlog = 1) {
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t length = sizeof address;
+        REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+        REQUIRE(::listen(listener.get(), backlog) == 0);
+        REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+    }
+    [[nodiscard]] Endpoint door(const std::string& key) const { return {"127.0.0.1", ntohs(address.sin_port), key}; }
+    [[nodiscard]] OwnedFd accept() const { return OwnedFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
+    [[nodiscard]] OwnedFd connect(int more_flags = 0) const {
+        OwnedFd one(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | more_flags, 0));
+        REQUIRE((::connect(one.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EINPROGRESS));
+        return one;
+    }
+};
+
+/// Two connected TCP sockets on loopback.
+std::pair<OwnedFd, OwnedFd> tcp_pair() {
+    const Place place;
+    auto one = place.connect();
+    return {std::move(one), place.accept()};
+}
+
+/// A place whose queue is full, as that of a busy virtual machine's network: who comes now is not heard.
+struct FullPlace : Place {
+    std::vector<OwnedFd> before_us;
+
+    FullPlace() : Place(0) {
+        for (int at = 0; at < 4; ++at) before_us.push_back(connect(SOCK_NONBLOCK));
+    }
+    /// Those that were in time, so that there is room.
+    void take_all() const {
+        while (ready(listener.get(), POLLIN, 0ms)) (void)accept();
+    }
+};
+
+/// Somebody's stream to where no door is yet, and the socket of the one who will be it.
+std::pair<Secured, OwnedFd> dialled(Pump& pump, const std::string& key) {
+    const Place place;
+    auto client = pump.dial(place.door(key)).value();
+    return {std::move(client), place.accept()};
 }
 
 /// Reads until `count` bytes, the end, or nothing comes for a while.
@@ -107,9 +142,9 @@ struct Street {
         : doors(patience, {}, std::move(lapses)), clients(patience) {}
 
     void connect() {
-        auto [here, there] = tcp_pair();
+        auto [stream, there] = dialled(clients, identity.key());
+        client = std::move(stream);
         door = std::move(doors.secure_as_server(std::move(there), identity).value());
-        client = std::move(clients.secure_as_client(std::move(here), identity.key()).value());
     }
 
     /// Only the door's side; the other is for the test to play.
@@ -150,8 +185,7 @@ TEST_CASE("streams: bytes go both ways, in order, and larger than every buffer")
 
 TEST_CASE("streams: nothing readable is on the wire") {
     Street street;
-    auto [here, wire] = tcp_pair();
-    auto client = street.clients.secure_as_client(std::move(here), street.identity.key()).value();
+    auto [client, wire] = dialled(street.clients, street.identity.key());
     write(client.socket.get(), "UNDERSTUDY/1 window a-secret-ticket\n");
     const auto seen = read(wire.get(), 4096, 300ms);
     CHECK(seen.size() > 100);
@@ -217,27 +251,25 @@ TEST_CASE("streams: the end of one side ends the other at once") {
 
 TEST_CASE("streams: a reset in the middle ends the local side, and says why") {
     Street street;
-    auto [here, wire] = tcp_pair();
-    const int number = here.get();
-    street.door = std::move(street.doors.secure_as_server(std::move(wire), street.identity).value());
-    reset_on_close(number);
+    auto [client, there] = dialled(street.clients, street.identity.key());
+    reset_on_close(there.get());
     {
         Pump short_lived;
-        auto client = short_lived.secure_as_client(std::move(here), street.identity.key()).value();
+        street.door = std::move(short_lived.secure_as_server(std::move(there), street.identity).value());
         write(client.socket.get(), "x");
         REQUIRE(read(street.door.socket.get(), 1) == "x");
     }
-    CHECK(ends(street.door.socket.get()));
-    CHECK_THAT(street.door.ending->words(), Catch::Contains("reset"));
+    CHECK(ends(client.socket.get()));
+    CHECK_THAT(client.ending->words(), Catch::Contains("reset"));
 }
 
 TEST_CASE("streams: what was overheard of a stream, said again, is no handshake and brings nothing") {
     Street street;
     // An honest stream through somebody who passes it on and keeps what the client said.
-    auto [here, ear_of_client] = tcp_pair();
+    auto [client, ear_of_client] = dialled(street.clients, street.identity.key());
     auto [ear_of_door, there] = tcp_pair();
     street.door = std::move(street.doors.secure_as_server(std::move(there), street.identity).value());
-    street.client = std::move(street.clients.secure_as_client(std::move(here), street.identity.key()).value());
+    street.client = std::move(client);
     write(street.client.socket.get(), "UNDERSTUDY/1 window a-ticket\n");
     std::string overheard;
     std::string arrived;
@@ -262,10 +294,9 @@ TEST_CASE("streams: what was overheard of a stream, said again, is no handshake 
 
 TEST_CASE("streams: a door with another key than the manager said gets nothing to read") {
     Street street;
-    auto [here, there] = tcp_pair();
+    auto [client, there] = dialled(street.clients, street.identity.key());
     const auto impostor = DoorIdentity::make().value();
     auto door = street.doors.secure_as_server(std::move(there), impostor).value();
-    auto client = street.clients.secure_as_client(std::move(here), street.identity.key()).value();
     write(client.socket.get(), "UNDERSTUDY/1 window a-ticket\n");
     CHECK(ends(client.socket.get()));
     CHECK_THAT(client.ending->words(), Catch::Contains("another key"));
@@ -274,12 +305,64 @@ TEST_CASE("streams: a door with another key than the manager said gets nothing t
 
 TEST_CASE("streams: without a key nobody is connected to") {
     Pump pump;
-    auto [here, there] = tcp_pair();
-    const auto refused = pump.secure_as_client(std::move(here), "");
+    const Place place;
+    const auto refused = pump.dial(place.door(""));
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::refused);
     CHECK_THAT(refused.error().message, Catch::Contains("does not know this door's key"));
-    CHECK(ends(there.get()));
+    CHECK_FALSE(ready(place.listener.get(), POLLIN, 100ms));
+}
+
+TEST_CASE("streams: what is no numeric address is refused at once") {
+    Pump pump;
+    const auto refused = pump.dial({"a.name", 5900, "key"});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::invalid);
+    CHECK_THAT(refused.error().message, Catch::Contains("\"a.name\" is not a numeric address"));
+}
+
+TEST_CASE("streams: where nobody listens the stream ends at once, with the kernel's words") {
+    Pump pump;
+    std::optional<Place> place(std::in_place);
+    const Endpoint door = place->door("key");
+    place.reset();
+    const auto client = pump.dial(door).value();
+    CHECK(ends(client.socket.get()));
+    CHECK_THAT(client.ending->words(), Catch::Contains("can't connect to 127.0.0.1 port ") && Catch::Contains("Connection refused"));
+    CHECK(pump.streams() == 0);
+}
+
+TEST_CASE("streams: a queue that was full for a moment costs a moment, not the kernel's second") {
+    Street street(900ms);  // sooner than the kernel would ask again
+    const FullPlace place;
+    street.client = std::move(street.clients.dial(place.door(street.identity.key())).value());
+    write(street.client.socket.get(), "hello");
+    std::this_thread::sleep_for(50ms);
+    place.take_all();
+    // Whoever is accepted now was not there before; one of them means it, and the others end.
+    std::vector<Secured> doors;
+    std::string heard;
+    for (const auto until = Clock::now() + 5s; heard.empty() && Clock::now() < until;) {
+        if (ready(place.listener.get(), POLLIN, 10ms)) doors.push_back(street.doors.secure_as_server(place.accept(), street.identity).value());
+        for (const auto& door : doors) heard += read(door.socket.get(), 5, 10ms);
+    }
+    CHECK(heard == "hello");
+    CHECK(street.clients.streams() == 1);
+    for (int turn = 0; turn < 500 && street.doors.streams() > 1; ++turn) std::this_thread::sleep_for(10ms);
+    CHECK(street.doors.streams() == 1);
+}
+
+TEST_CASE("streams: where nobody answers the stream ends when its time is over; who gives up before leaves nothing behind") {
+    Street street(400ms);
+    const FullPlace place;
+    const auto client = street.clients.dial(place.door("key")).value();
+    auto other = street.clients.dial(place.door("key")).value();
+    CHECK(street.clients.streams() == 2);
+    other.socket = OwnedFd();
+    CHECK(ends(client.socket.get()));
+    CHECK_THAT(client.ending->words(), Catch::Contains("nobody answers at 127.0.0.1 port "));
+    CHECK(other.ending->words() == "given up before anybody answered");
+    CHECK(street.clients.streams() == 0);
 }
 
 TEST_CASE("streams: garbage instead of a handshake ends the connection, and the next one is served") {
@@ -314,8 +397,7 @@ TEST_CASE("streams: a client that speaks an older TLS is not served") {
 TEST_CASE("streams: a handshake that is cut off ends at once, whatever was said before") {
     Street street;
     // A real first flight, to be cut at several places.
-    auto [here, wire] = tcp_pair();
-    auto client = street.clients.secure_as_client(std::move(here), street.identity.key()).value();
+    auto [client, wire] = dialled(street.clients, street.identity.key());
     const auto flight = read(wire.get(), 4096, 300ms);
     REQUIRE(flight.size() > 100);
     for (const std::size_t length : {std::size_t{0}, std::size_t{1}, std::size_t{5}, std::size_t{60}, flight.size()}) {
@@ -369,9 +451,10 @@ TEST_CASE("streams: a flood of half-open connections is bounded, ends, and harms
 
 TEST_CASE("streams: who gives up while connecting leaves nothing behind") {
     Street street;
-    auto [here, wire] = tcp_pair();
+    OwnedFd wire;
     {
-        auto client = street.clients.secure_as_client(std::move(here), street.identity.key()).value();
+        auto [client, there] = dialled(street.clients, street.identity.key());
+        wire = std::move(there);
         REQUIRE(ready(wire.get(), POLLIN, 5s));
     }
     CHECK(ends(wire.get()));
@@ -381,22 +464,20 @@ TEST_CASE("streams: who gives up while connecting leaves nothing behind") {
 
 TEST_CASE("streams: a rest that the other side does not take is given up in bounded time") {
     Street street;
-    auto [here, there] = tcp_pair();
+    auto [client, there] = dialled(street.clients, street.identity.key());
     const int small = 16 * 1024;
-    ::setsockopt(here.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    ::setsockopt(there.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (const int which : {SO_SNDBUF, SO_RCVBUF}) ::setsockopt(there.get(), SOL_SOCKET, which, &small, sizeof small);
     street.door = std::move(street.doors.secure_as_server(std::move(there), street.identity).value());
-    street.client = std::move(street.clients.secure_as_client(std::move(here), street.identity.key()).value());
-    write(street.client.socket.get(), "x");
-    REQUIRE(read(street.door.socket.get(), 1) == "x");
+    write(street.door.socket.get(), "x");
+    REQUIRE(read(client.socket.get(), 1) == "x");
     const std::string text = random_text(32'000'000);
-    while (ready(street.client.socket.get(), POLLOUT, 1500ms)) {
-        if (::send(street.client.socket.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN) break;
+    while (ready(street.door.socket.get(), POLLOUT, 1500ms)) {
+        if (::send(street.door.socket.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN) break;
     }
-    street.client.socket = OwnedFd();
-    for (int turn = 0; turn < 200 && street.clients.streams() > 0; ++turn) std::this_thread::sleep_for(50ms);
-    CHECK(street.clients.streams() == 0);
-    CHECK_THAT(street.client.ending->words(), Catch::Contains("does not take the rest"));
+    street.door.socket = OwnedFd();
+    for (int turn = 0; turn < 200 && street.doors.streams() > 0; ++turn) std::this_thread::sleep_for(50ms);
+    CHECK(street.doors.streams() == 0);
+    CHECK_THAT(street.door.ending->words(), Catch::Contains("does not take the rest"));
 }
 
 TEST_CASE("streams: a flood of handshakes that are begun and left does not stop a stream that stands") {
@@ -405,8 +486,7 @@ TEST_CASE("streams: a flood of handshakes that are begun and left does not stop 
     write(street.client.socket.get(), "x");
     REQUIRE(read(street.door.socket.get(), 1) == "x");
     // A real first flight: every copy of it costs the door a key exchange and a signature.
-    auto [here, wire] = tcp_pair();
-    auto bait = street.clients.secure_as_client(std::move(here), street.identity.key()).value();
+    auto [bait, wire] = dialled(street.clients, street.identity.key());
     const auto flight = read(wire.get(), 4096, 300ms);
     REQUIRE(flight.size() > 100);
     std::vector<OwnedFd> raw;
@@ -466,6 +546,6 @@ TEST_CASE("streams: a pump that cannot be set up says so to everybody who comes"
     REQUIRE_FALSE(server);
     CHECK(server.error().code == ErrorCode::unavailable);
     CHECK_THAT(server.error().message, Catch::Contains("Too many open files"));
-    CHECK_FALSE(pump->secure_as_client(std::move(here), identity.key()));
+    CHECK_FALSE(pump->dial({"127.0.0.1", 5900, identity.key()}));
     CHECK(pump->streams() == 0);
 }

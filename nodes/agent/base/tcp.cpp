@@ -5,7 +5,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -43,36 +42,6 @@ std::string name_of(const Endpoint& endpoint) { return endpoint.host + ":" + std
 Endpoint as_seen_here(Endpoint endpoint, const std::string& alias) {
     if (!alias.empty() && (endpoint.host.starts_with("127.") || endpoint.host == "localhost" || endpoint.host == "::1")) endpoint.host = alias;
     return endpoint;
-}
-
-Result<Descriptor> begin_connect(const Endpoint& endpoint) {
-    const auto address = numeric(endpoint);
-    if (!address) return tl::unexpected(address.error());
-    Descriptor socket(::socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) return failure(ErrorCode::unavailable, std::string("socket: ") + std::strerror(errno));
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address->storage), address->length) != 0 && errno != EINPROGRESS) {
-        return failure(ErrorCode::unavailable, "can't connect to " + name_of(endpoint) + ": " + std::strerror(errno));
-    }
-    return socket;
-}
-
-std::string connect_problem(int socket) {
-    int problem = 0;
-    socklen_t length = sizeof problem;
-    ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &problem, &length);
-    return problem == 0 ? "" : std::strerror(problem);
-}
-
-Result<Descriptor> connect_to(const Endpoint& endpoint, int patience_ms) {
-    auto socket = begin_connect(endpoint);
-    if (!socket) return socket;
-    pollfd ready{socket->get(), POLLOUT, 0};
-    if (::poll(&ready, 1, patience_ms) != 1) return failure(ErrorCode::unavailable, "nobody answers at " + name_of(endpoint));
-    if (const auto problem = connect_problem(socket->get()); !problem.empty()) {
-        return failure(ErrorCode::unavailable, "can't connect to " + name_of(endpoint) + ": " + problem);
-    }
-    tune_stream(socket->get());
-    return socket;
 }
 
 Result<Descriptor> listen_on(const std::string& address, std::uint16_t port) {

@@ -13,15 +13,6 @@ namespace understudy::node {
 /// address (`alias`, empty: as they are).
 [[nodiscard]] Endpoint as_seen_here(Endpoint endpoint, const std::string& alias);
 
-/// Begins to connect, without waiting. The host is a numeric address. Errors: `invalid`, `unavailable`.
-[[nodiscard]] Result<Descriptor> begin_connect(const Endpoint& endpoint);
-
-/// Waits for a connection. Errors: `invalid`, `unavailable` (with the kernel's words).
-[[nodiscard]] Result<Descriptor> connect_to(const Endpoint& endpoint, int patience_ms);
-
-/// The error of a connection attempt that epoll reported ready; empty: connected.
-[[nodiscard]] std::string connect_problem(int socket);
-
 /// Listens, with the address taken over from a predecessor at once. Errors: `failed`.
 [[nodiscard]] Result<Descriptor> listen_on(const std::string& address, std::uint16_t port);
 
