@@ -33,9 +33,11 @@ from scenarios import claim, one_application_is_seen_and_typing_reaches_it
 
 SMALL_SITE = {"applications": DEMO_APPLICATIONS[:1], "min_idle": 0, "max_idle": 1}
 MOST_SLOWER = 2
+MORE_PRESENTATIONS = 2       # than failovers of the other kind: they are short, and one step of a busy computer is much of one
 MOST_GROWTH_MIB = 32
 MOST_DESCRIPTORS_MORE = 8    # once it is over
 STANDING_AT_LEAST = 300      # half-open connections at the manager, before anything fails
+UNDER_WAY_S = 3              # by then the first blow, hundreds of connections at once, has been dealt with: what is measured is a siege
 HALF_OPEN_AT_LEAST = 500     # opened there in each attack; all of them together are thousands
 SLOW_AT_MOST_S = 15          # a handshake has 5 s; the rest is for a busy computer
 SILENCE_MS = 3000            # after so long the manager believes that a node has failed
@@ -245,6 +247,7 @@ class Siege:
         opened = lambda: self.since(began).get("manager.half_open.opened", 0)
         standing = until(lambda: (more := self.resources()[0] - self.before[0]) > STANDING_AT_LEAST and more, 60,
                          lambda: f"the attack is under way: {self.since(began)}")
+        time.sleep(UNDER_WAY_S)
         yield
         descriptors, memory = self.resources()
         until(lambda: opened() > HALF_OPEN_AT_LEAST, 60, lambda: f"the attack is one: {self.since(began)}", every=0.5)
@@ -300,8 +303,10 @@ def failovers_under_attack_are_at_most_twice_as_slow_and_nobody_else_is_given_up
              "presentation": (one_presentation_failover, lambda: cluster.terminal()["presentation"]["primary"])}
     took, in_doubt = {}, {False: 0, True: 0}
     with contextlib.closing(Siege(cluster, desk)) as siege:
-        for number in range(times):
+        for number in range(times + MORE_PRESENTATIONS):
             for kind, (one, primary) in kinds.items():
+                if kind == "execution" and number >= times:
+                    continue
                 for attacked in (False, True):
                     with siege.laid() if attacked else contextlib.nullcontext():
                         siege.heartbeats.killed.add(primary())
@@ -310,7 +315,7 @@ def failovers_under_attack_are_at_most_twice_as_slow_and_nobody_else_is_given_up
                         row = one(cluster, desk)
                         heard, slowest = siege.heartbeats.forget(), siege.visitor.forget()
                     took.setdefault((kind, attacked), []).append(row)
-                    say(f"  {kind} {number + 1}/{times} {'under attack' if attacked else 'in peace'}: {row[AT_TERMINAL]:.0f} ms; nobody else silent for more than "
+                    say(f"  {kind} {number + 1} {'under attack' if attacked else 'in peace'}: {row[AT_TERMINAL]:.0f} ms; nobody else silent for more than "
                         f"{heard['silent_ms']:.0f} ms ({heard['views']} views, in doubt: {sorted(heard['suspected'])}); the gateway answered within {slowest:.2f} s")
                     in_doubt[attacked] += len(heard["suspected"])
                     claim(heard["views"] > 0, "the manager pushed nothing")
@@ -350,7 +355,7 @@ def figures(times_ms):
 
 def main():
     options = options_of(__doc__)
-    options.add_argument("--times", type=int, default=3, help="failovers of each kind, in peace and under attack")
+    options.add_argument("--times", type=int, default=3, help=f"failovers of execution nodes in peace and under attack; {MORE_PRESENTATIONS} more of presentation nodes")
     chosen = options.parse_args()
 
     def claims(results):

@@ -22,10 +22,12 @@ import struct
 import sys
 import time
 
-# How often in a second each kind begins anew, for each port of that place.
+# How often in a second each kind begins anew, for each port of that place. A door has 64 places for those who have not
+# said what they want, each for five seconds: its half-open ones are as many as keep all of them taken. An emulated
+# machine needs 4 ms of a processor for each, so that more would measure the emulation.
 RATES = {
     "manager": {"half_open": 200, "slow": 8, "cut_off": 10, "malformed": 5, "oversized": 2, "again": 1, "program": 1},
-    "door": {"half_open": 40, "slow": 2, "cut_off": 3, "malformed": 1, "oversized": 0.5, "ticket": 1},
+    "door": {"half_open": 15, "slow": 2, "cut_off": 2, "malformed": 1, "oversized": 0.5, "ticket": 1},
     "gateway": {"half_open": 40, "slow": 4, "cut_off": 5, "malformed": 1, "oversized": 0.5, "stranger": 1},
 }
 BURST = {"manager": 600, "door": 60, "gateway": 100}  # half-open ones with which it begins, for each port
