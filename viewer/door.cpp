@@ -36,7 +36,7 @@ Result<> wait_for(int socket_fd, short events, int stop_fd, Clock::time_point de
 
 /// Why comes from the other side of TLS; what the local socket says about its end depends on what was under way.
 tl::unexpected<Error> closed(const streams::Ending& ending) {
-    return failure(ErrorCode::unavailable, "the door does not answer: " + ending.words());
+    return failure(ErrorCode::unavailable, "the way to the door ended without an answer: " + ending.words());
 }
 
 Result<> write_line(const streams::Secured& door, std::string_view line, int stop_fd, Clock::time_point deadline) {
