@@ -129,7 +129,7 @@ class Remote:
             self.nudge()
             return self.screen.shows(colour)
 
-        until(seen, 60, f"{self.title} shows the restarted server, see {self.folder}", every=0.005)
+        until(seen, 60, f"{self.title} shows the restarted server", every=0.005)
         return 1000 * (time.monotonic() - moment)
 
     def begin(self):
@@ -140,7 +140,7 @@ class Remote:
             self.nudge()
             return self.screen.shows((120, 120, 20))
 
-        until(seen, 60, f"{self.title} shows its server, see {self.folder}", every=0.05)
+        until(seen, 60, f"{self.title} shows its server", every=0.05)
 
     def close(self):
         for process in reversed(self._everything):

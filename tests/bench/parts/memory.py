@@ -62,7 +62,7 @@ def of_records(bench, nodes):
                       f'agent_image = "{folder}/none"\n', encoding="utf-8")
     manager = subprocess.Popen([program("understudyd"), "--config", str(config)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: (folder / "log").exists() and "listens at" in (folder / "log").read_text(encoding="utf-8", errors="replace"), 60, f"the manager runs, see {folder}/log")
+        until(lambda: (folder / "log").exists() and "listens at" in (folder / "log").read_text(encoding="utf-8", errors="replace"), 60, "the manager runs")
         time.sleep(10)
         return resident_kib(manager.pid)
     finally:
