@@ -28,6 +28,15 @@ void tune(int socket) {
     (void)::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
 }
 
+/// `problem` is 0 when it was answered.
+bool is_decided(int socket, int& problem) {
+    pollfd ready{socket, POLLOUT, 0};
+    if (::poll(&ready, 1, 0) != 1) return false;
+    socklen_t length = sizeof problem;
+    ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &problem, &length);
+    return true;
+}
+
 }  // namespace
 
 Result<Dial> Dial::to(const Endpoint& endpoint) {
@@ -58,14 +67,6 @@ int Dial::attempt() {
         return -1;
     }
     return under_way_.emplace_back(std::move(socket)).get();
-}
-
-bool Dial::is_decided(int socket, int& problem) const {
-    pollfd ready{socket, POLLOUT, 0};
-    if (::poll(&ready, 1, 0) != 1) return false;
-    socklen_t length = sizeof problem;
-    ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &problem, &length);
-    return true;
 }
 
 OwnedFd Dial::take_connected() {

@@ -25,22 +25,21 @@ public:
     /// Any thread. Errors: `invalid`, the host is not a numeric address.
     [[nodiscard]] static Result<Dial> to(const Endpoint& endpoint);
 
-    /// Begins one more attempt; its descriptor tells when it is decided. -1: there is nothing more to try, or it failed at once.
+    /// Begins one more attempt; its descriptor tells when it is decided. -1: it failed at once.
     [[nodiscard]] int attempt();
     [[nodiscard]] bool may_try_again() const { return made_ < kAttempts; }
-    /// From the newest attempt to the next one.
+    /// From the newest attempt to the next one; there has been one.
     [[nodiscard]] std::chrono::milliseconds pause() const { return kFirstPause * (1 << (made_ - 1)); }
 
     /// The first attempt that was answered, if there is one, without the others.
     [[nodiscard]] OwnedFd take_connected();
-    /// None is under way, or ever was.
+    /// None is under way.
     [[nodiscard]] bool has_failed() const { return under_way_.empty(); }
     /// Why no attempt came through.
     [[nodiscard]] std::string problem() const;
 
 private:
     Dial() = default;
-    [[nodiscard]] bool is_decided(int socket, int& problem) const;
 
     std::string where_;
     sockaddr_storage address_{};

@@ -26,6 +26,8 @@ tl::unexpected<Error> unavailable(const char* what) {
     return failure(ErrorCode::unavailable, std::string(what) + ": " + std::strerror(errno));
 }
 
+std::string cannot_be_watched() { return std::string("the stream cannot be watched: ") + std::strerror(errno); }
+
 void make_non_blocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
 }  // namespace
@@ -164,8 +166,7 @@ void Pump::take_in(Fresh fresh) {
         if (row.dial) attempt(id);
         return;
     }
-    row.stream->give_up(std::string("the stream cannot be watched: ") + std::strerror(errno));
-    drop(rows_.find(id));
+    give_up(rows_.find(id), cannot_be_watched());
 }
 
 void Pump::expect(Id id, Row& row, Clock::time_point deadline) {
@@ -180,8 +181,7 @@ void Pump::attempt(Id id) {
     const int socket = row.dial->attempt();
     const bool watched = socket < 0 || add(socket, EPOLLOUT, tag(id, Of::attempt));
     if (!watched || row.dial->has_failed()) {
-        row.stream->give_up(watched ? row.dial->problem() : std::string("the stream cannot be watched: ") + std::strerror(errno));
-        drop(found);
+        give_up(found, watched ? row.dial->problem() : cannot_be_watched());
         return;
     }
     expect(id, row, row.dial->may_try_again() ? std::min(row.give_up_at, Clock::now() + row.dial->pause()) : row.give_up_at);
@@ -201,8 +201,7 @@ void Pump::hear_attempt(Id id) {
         row.dial.reset();
         expect(id, row, row.give_up_at);
     } else if (row.dial->has_failed()) {
-        row.stream->give_up(row.dial->problem());
-        drop(found);
+        give_up(found, row.dial->problem());
     }
 }
 
@@ -210,8 +209,7 @@ void Pump::heed_lapse() {
     if (may_carry_()) return;
     lapses_heeded_ = lapses_();
     for (auto row = rows_.begin(); row != rows_.end();) {
-        row->second.stream->give_up(std::string(kLapsed));
-        drop(row++);
+        give_up(row++, std::string(kLapsed));
     }
 }
 
@@ -225,8 +223,7 @@ void Pump::serve(Id id, std::uint32_t tcp_events, std::uint32_t local_events) {
     if (found == rows_.end()) return;  // dropped by an event of the same turn
     Row& row = found->second;
     if (row.dial) {  // only that its user has left can be told so early
-        row.stream->give_up("given up before anybody answered");
-        drop(found);
+        give_up(found, "given up before anybody answered");
         return;
     }
     const auto before = row.next;
@@ -273,6 +270,11 @@ void Pump::drop_late() {
         else row.stream->time_out();
         drop(found);
     }
+}
+
+void Pump::give_up(std::map<Id, Row>::iterator row, std::string why) {
+    row->second.stream->give_up(std::move(why));
+    drop(row);
 }
 
 void Pump::drop(std::map<Id, Row>::iterator row) {

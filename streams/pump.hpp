@@ -106,6 +106,7 @@ private:
     void watch(Id id, Row& row);
     void drop_late();
     void drop(std::map<Id, Row>::iterator row);
+    void give_up(std::map<Id, Row>::iterator row, std::string why);
     [[nodiscard]] int patience_ms() const;
 
     const std::chrono::milliseconds handshake_patience_;

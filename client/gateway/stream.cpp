@@ -2,8 +2,6 @@
 #include "client/gateway/stream.hpp"
 
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <map>
 #include <string>
 
