@@ -186,12 +186,22 @@ class Xpra(Remote):
     title = "xpra, client started again at once"
     QUIET = ("--mdns=no", "--notifications=no", "--pulseaudio=no", "--webcam=no")
 
+    def __init__(self, bench, display):
+        super().__init__(bench, display)
+        # Debian's configuration but for one line: an X session for `true`, which says in a window of its own, in the middle of the
+        # picture, that it finds no such program (the shell has it built in).
+        self.configuration = self.folder / "xpra.d"
+        shutil.copytree("/etc/xpra", self.configuration)
+        for file in self.configuration.rglob("*.conf"):
+            lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            file.write_text("".join(line for line in lines if not line.startswith("start = ")), encoding="utf-8")
+
     def serve(self, colour):
         colour = "#%02x%02x%02x" % colour
         window = f"xterm -bg {colour} -fg {colour} -cr {colour} -geometry 200x60+0+0"
         self.server = self.spawn("xpra", "start", self.server_display, "--daemon=no", f"--bind-tcp=127.0.0.1:{self.port}", "--bind=none", "--printing=no", "--html=off",
                                  "--dbus-launch=", "--dbus-proxy=no", "--xvfb=Xvfb +extension Composite -screen 0 1024x768x24+32 -nolisten tcp", f"--start={window}", *self.QUIET,
-                                 XDG_RUNTIME_DIR=str(self.folder))
+                                 XDG_RUNTIME_DIR=str(self.folder), XPRA_SYSTEM_CONF_DIRS=str(self.configuration))
 
     def stop(self):
         end(self.server)
