@@ -18,6 +18,13 @@ constexpr std::size_t kVoidActions = 1024;  ///< so many may stay in the queues 
     return std::any_of(batch.writes.begin(), batch.writes.end(), [](const Write& write) { return write.key.starts_with("incident/"); });
 }
 
+/// Work of a hypervisor. It takes processors from those who are told something, and nobody waits for its first millisecond.
+bool is_work(const Action& action) {
+    return std::holds_alternative<CreateInstance>(action) || std::holds_alternative<ResumeInstance>(action) ||
+           std::holds_alternative<ScrubInstance>(action) || std::holds_alternative<DeployEnvironment>(action) ||
+           std::holds_alternative<DestroyInstance>(action);
+}
+
 [[maybe_unused]] bool appoints(const Action& action) {
     const auto* send = std::get_if<SendToNode>(&action);
     if (send == nullptr) return false;
@@ -207,16 +214,19 @@ void Dispatcher::succeeded(TimePoint now) {
     Pending done = std::move(batches_.front());
     batches_.pop_front();
     UNDERSTUDY_FAILPOINT_IF(of_incident(sent_), "records.committed");
-    for (Waiting& waiting : done.actions) {
-        if (waiting.void_now) {
-            --void_actions_;
-            continue;
+    for (const bool work : {false, true}) {
+        for (Waiting& waiting : done.actions) {
+            if (is_work(waiting.action) != work) continue;
+            if (waiting.void_now) {
+                --void_actions_;
+                continue;
+            }
+            --waiting_actions_;
+            const std::optional<Subject> subject = subject_of(waiting.action);
+            if (subject) newest_.erase(*subject);
+            carry_out(waiting.action);
+            UNDERSTUDY_FAILPOINT_IF(appoints(waiting.action), "primary.told");
         }
-        --waiting_actions_;
-        const std::optional<Subject> subject = subject_of(waiting.action);
-        if (subject) newest_.erase(*subject);
-        carry_out(waiting.action);
-        UNDERSTUDY_FAILPOINT_IF(appoints(waiting.action), "primary.told");
     }
     UNDERSTUDY_FAILPOINT_IF(of_incident(sent_), "everybody.told");
     begin(now);

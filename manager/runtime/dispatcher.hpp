@@ -1,6 +1,7 @@
 // Carries out what the core decided, in the order that the contract of Step demands: records first, then
-// what depends on them. Batches are committed one after another, retried with back-off, and merged while
-// they wait. No I/O and no clock of its own; the thread that owns the core owns the dispatcher.
+// what depends on them; of that, whatever is said to somebody goes before the work of hypervisors. Batches
+// are committed one after another, retried with back-off, and merged while they wait. No I/O and no clock
+// of its own; the thread that owns the core owns the dispatcher.
 //
 // One batch is in the store's hands at a time. When the store cannot tell what became of it, its head is
 // read: `next` there means that the batch arrived, `guard` that it did not (the very same batch is tried

@@ -87,8 +87,8 @@ class Network:
 
 
 class Peer:
-    """One of those systems under one setting. `_mark` is a time before which nothing counts; subclasses call `_took_over` for
-    every take-over that they see, from whichever thread."""
+    """One of those systems under one setting. Subclasses call `_took_over` for every take-over that they see, from whichever thread.
+    Those that have to ask for it ask all the time only while somebody looks closely, so that nobody else's turn bears the load."""
 
     title = ""
     setting = ""
@@ -104,6 +104,7 @@ class Peer:
         self._changed = threading.Condition()
         self._takeovers = []  # (moment, machine)
         self._open = True
+        self._near = threading.Event()
         try:
             self.begin()
         except BaseException:
@@ -153,12 +154,37 @@ class Peer:
         with self._changed:
             return len(self._takeovers)
 
+    @contextlib.contextmanager
+    def closely(self):
+        """Looks as closely as it can meanwhile; may be nested."""
+        if self._near.is_set():
+            yield
+            return
+        self._near.set()
+        try:
+            self.approach()
+            yield
+        finally:
+            self._near.clear()
+            self.withdraw()
+
+    def approach(self):
+        """From now on somebody looks closely."""
+
+    def withdraw(self):
+        """And from now on no longer."""
+
     def rest(self):
-        return until(self.primary, self.patience_s, f"{self.title} ({self.setting}) is at rest", every=0.05)
+        with self.closely():
+            return until(self.primary, self.patience_s, f"{self.title} ({self.setting}) is at rest", every=0.05)
 
     def die(self, how):
         """The machine that serves dies: killed, stopped (SIGSTOP) or dropped (all its packets). Returns the seconds until another one
         has taken over; the dead one is started again."""
+        with self.closely():
+            return self._die(how)
+
+    def _die(self, how):
         number = self.rest() - 1
         before = self.takeovers()
         moment = time.monotonic()
@@ -276,6 +302,7 @@ cp "$2/corosync.conf" /etc/corosync/
 corosync -f & sleep 0.3
 pacemakerd &
 while sleep 0.2; do
+    [ -e "$2/near" ] || [ ! -e "$2/configured" ] || continue
     crm_mon -1 >"$2/status-$1.new" 2>&1 && mv "$2/status-$1.new" "$2/status-$1"
     [ "$1" != 0 ] || [ -e "$2/configured" ] || ! grep -q 'm0 m1' "$2/status-0" || {
         crm_attribute -n stonith-enabled -v false && crm_attribute -n no-quorum-policy -v ignore && crm_attribute -t rsc_defaults -n resource-stickiness -v 100 &&
@@ -315,14 +342,26 @@ class Pacemaker(Addressed):
         if not desk.exists():
             desk.write_text(DESK.replace("ADDRESS", self.address), encoding="ascii")
             desk.chmod(0o755)
-        (self.folder / f"status-{number}").unlink(missing_ok=True)
+        self._status(number).unlink(missing_ok=True)
         return ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "bash", "-c", PACEMAKER, "machine", number, self.folder]
+
+    def _status(self, number):
+        """What the machine itself says, as long as somebody looks closely."""
+        return self.folder / f"status-{number}"
+
+    def approach(self):
+        for number in range(self.machines):
+            self._status(number).unlink(missing_ok=True)
+        (self.folder / "near").touch()
+
+    def withdraw(self):
+        (self.folder / "near").unlink()
 
     def primary(self):
         """One has the address, and both know each other."""
         holders = self.holders()
         for number in range(self.machines):
-            status = self.folder / f"status-{number}"
+            status = self._status(number)
             if not status.exists() or not re.search(r"Online: \[ m0 m1 \]", status.read_text(encoding="utf-8", errors="replace")):
                 return None
         return holders[0] + 1 if len(holders) == 1 else None
@@ -412,7 +451,8 @@ class Sentinel(Peer):
 
 
 class Etcd(Peer):
-    """Three members; one of them leads. Who leads is asked of those who live, as fast as they answer."""
+    """Three members; one of them leads. Who leads is asked of those who live: as fast as they answer while somebody looks closely,
+    and now and then else."""
 
     title = "etcd"
     machines = 3
@@ -451,7 +491,10 @@ class Etcd(Peer):
                     line.request("POST", "/v3/maintenance/status", "{}")
                     said = json.loads(line.getresponse().read())
                     self._hear(number, int(said["header"]["member_id"]), int(said.get("raftTerm", 0)), int(said.get("leader", 0)))
-                    time.sleep(0.002)
+                    if self._near.is_set():
+                        time.sleep(0.002)
+                    else:
+                        self._near.wait(0.2)
             line.close()
             with self._changed:
                 self._said.pop(number, None)

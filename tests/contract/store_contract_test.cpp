@@ -138,6 +138,22 @@ TEST_CASE("sqlite: a full disk is a failed commit that changes nothing, and late
     CHECK(store->commit(batch(first.next, 7, {{"a", bytes("3")}})).outcome == CommitOutcome::committed);
 }
 
+TEST_CASE("sqlite: a long log is brought into the file when nobody waits, not by the commit that made it long") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "store.db";
+    const auto store = open_sqlite(path);
+    constexpr std::size_t kLong = 5'000'000;  // more than a thousand pages
+    const Batch first = batch({}, 7, {{"long", Bytes(kLong, 1)}});
+    REQUIRE(store->commit(first).outcome == CommitOutcome::committed);
+    CHECK(std::filesystem::file_size(path) < kLong);
+    store->tidy();
+    CHECK(std::filesystem::file_size(path) > kLong);
+    const auto log = std::filesystem::file_size(path + "-wal");
+    REQUIRE(store->commit(batch(first.next, 7, {{"a", bytes("1")}})).outcome == CommitOutcome::committed);
+    CHECK(std::filesystem::file_size(path + "-wal") == log);  // written anew from its beginning
+    CHECK(store->load()->image.size() == 2);
+}
+
 TEST_CASE("sqlite: while somebody else holds the file a commit fails and can be tried again") {
     const TemporaryDirectory directory;
     const auto one = open_sqlite(directory / "store.db");

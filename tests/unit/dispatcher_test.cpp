@@ -91,6 +91,16 @@ TEST_CASE("dispatcher: a dependent action waits for its own and every earlier re
     CHECK(bench.outlet.log.back() == "create 4");
 }
 
+TEST_CASE("dispatcher: of what waits for the same commit, words leave before the work of hypervisors; each kind keeps its order") {
+    Bench bench;
+    const Action fence = FenceHost{OperationId{1}, HostId{7}};
+    bench.step({{"a", {1}}}, {Bench::create(1), SendToNode{NodeId{5}, Welcome{}}, Bench::create(2), fence, SendToClient{ClientId{6}, TerminalWaiting{}}});
+    bench.step({}, {SendToNode{NodeId{4}, Welcome{}}});
+    bench.answer(CommitOutcome::committed);
+    CHECK(bench.outlet.log == Log{"node 5 Welcome", "fence 7", "client 6 TerminalWaiting", "node 4 Welcome", "create 1", "create 2"});
+    CHECK(bench.dispatcher.figures().waiting_actions == 0);
+}
+
 TEST_CASE("dispatcher: independent actions leave at once") {
     Bench bench;
     bench.dispatcher.accept(bench.now, Step{{{"a", {1}}}, {Note{Note::Weight::notice, {}, "x"}}, {}, kNever});

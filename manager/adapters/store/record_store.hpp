@@ -19,6 +19,9 @@ class RecordStore {
 
     /// Errors: `unavailable`.
     [[nodiscard]] virtual Result<StoreHead> head() = 0;
+
+    /// Work of the store's own that no answer has to wait for; whoever commits calls it when the answer was given.
+    virtual void tidy() {}
 };
 
 }  // namespace understudy::manager

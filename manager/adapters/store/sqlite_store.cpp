@@ -22,6 +22,7 @@ namespace {
 constexpr int kSchema = 2;
 constexpr int kApplication = 0x55535459;
 constexpr int kBusyMs = 2000;
+constexpr int kLongLog = 1000;  ///< pages; SQLite's own default, at which it would let the commit wait
 
 bool says_damage(int code) { return code == SQLITE_CORRUPT || code == SQLITE_NOTADB; }
 
@@ -43,6 +44,19 @@ std::int64_t sum_of(const std::string& key, const void* value, std::size_t bytes
     return sum;
 }
 
+/// A statement that was prepared once, for one use. A query that stands open would hold its instant for ever.
+class Use {
+  public:
+    explicit Use(SQLite::Statement& statement) : statement_(statement) {}
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() { static_cast<void>(statement_.tryReset()); }
+    SQLite::Statement* operator->() const { return &statement_; }
+
+  private:
+    SQLite::Statement& statement_;
+};
+
 std::uint64_t from_column(const SQLite::Column& column) { return static_cast<std::uint64_t>(column.getInt64()); }
 
 /// A consistent copy of what is committed at one instant, while others go on writing. Throws.
@@ -61,30 +75,36 @@ struct SqliteStore::Database {
     Database(const std::string& path, bool read_only)
         : connection(path, read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kBusyMs) {}
 
+    /// Precondition: the file is of the newest schema.
+    void prepare() {
+        statements.emplace(connection);
+        sqlite3_wal_hook(connection.getHandle(), [](void* pages, sqlite3*, const char*, int count) {
+            *static_cast<int*>(pages) = count;
+            return SQLITE_OK;
+        }, &log_pages);
+    }
+
     /// The one row; zero when nothing was ever committed.
     StoreHead head() {
-        SQLite::Statement query(connection, "SELECT version, writer FROM head");
-        if (!query.executeStep()) return {};
-        return {from_column(query.getColumn(0)), from_column(query.getColumn(1))};
+        const Use query(statements->head);
+        if (!query->executeStep()) return {};
+        return {from_column(query->getColumn(0)), from_column(query->getColumn(1))};
     }
 
     void apply(const Batch& batch) {
-        SQLite::Statement put(connection, "INSERT OR REPLACE INTO record(key, value, sum) VALUES(?, ?, ?)");
-        SQLite::Statement erase(connection, "DELETE FROM record WHERE key = ?");
         for (const Write& write : batch.writes) {
-            SQLite::Statement& statement = write.value.empty() ? erase : put;
-            statement.bind(1, write.key);
+            const Use statement(write.value.empty() ? statements->erase : statements->put);
+            statement->bindNoCopy(1, write.key);
             if (!write.value.empty()) {
-                statement.bind(2, write.value.data(), static_cast<int>(write.value.size()));
-                statement.bind(3, sum_of(write.key, write.value.data(), write.value.size()));
+                statement->bindNoCopy(2, write.value.data(), static_cast<int>(write.value.size()));
+                statement->bind(3, sum_of(write.key, write.value.data(), write.value.size()));
             }
-            statement.exec();
-            statement.reset();
+            statement->exec();
         }
-        SQLite::Statement move(connection, "INSERT OR REPLACE INTO head(one, version, writer) VALUES(1, ?, ?)");
-        move.bind(1, to_column(batch.next.version));
-        move.bind(2, to_column(batch.next.writer));
-        move.exec();
+        const Use move(statements->move);
+        move->bind(1, to_column(batch.next.version));
+        move->bind(2, to_column(batch.next.writer));
+        move->exec();
     }
 
     /// An empty file becomes a store of the newest schema.
@@ -128,7 +148,19 @@ struct SqliteStore::Database {
         connection.tryExec("ROLLBACK");
     }
 
+    /// Prepared once: to prepare them for each commit takes longer than to carry them out.
+    struct Statements {
+        explicit Statements(SQLite::Database& connection)
+            : head(connection, "SELECT version, writer FROM head"),
+              put(connection, "INSERT OR REPLACE INTO record(key, value, sum) VALUES(?, ?, ?)"),
+              erase(connection, "DELETE FROM record WHERE key = ?"),
+              move(connection, "INSERT OR REPLACE INTO head(one, version, writer) VALUES(1, ?, ?)") {}
+        SQLite::Statement head, put, erase, move;
+    };
+
     SQLite::Database connection;
+    std::optional<Statements> statements;  ///< after the connection: they end first
+    int log_pages = 0;                     ///< of the write-ahead log, after the last commit
 };
 
 SqliteStore::SqliteStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}
@@ -152,6 +184,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path, 
         if (verdict != "ok") return failure(ErrorCode::damaged, path + " does not verify: " + verdict);
         if (options.read_only) {
             if (schema != kSchema) return failure(ErrorCode::version, path + " has schema " + std::to_string(schema) + ", not " + std::to_string(kSchema));
+            database->prepare();
             return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(database)));
         }
         connection.execAndGet("PRAGMA journal_mode = WAL");
@@ -165,6 +198,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& path, 
             copy_of(connection, kept);
         }
         if (schema != kSchema) database->bring_up(schema);
+        database->prepare();
         return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(database)));
     } catch (const SQLite::Exception& error) {
         if (says_damage(error.getErrorCode())) {
@@ -242,6 +276,11 @@ CommitAnswer SqliteStore::commit(const Batch& batch) {
         const bool certain = !committing || code == SQLITE_FULL || code == SQLITE_BUSY;
         return {batch.next, certain ? CommitOutcome::failed : CommitOutcome::unknown, words_of(error)};
     }
+}
+
+void SqliteStore::tidy() {
+    if (database_->log_pages < kLongLog) return;
+    sqlite3_wal_checkpoint_v2(database_->connection.getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
 }
 
 Result<StoreHead> SqliteStore::head() {

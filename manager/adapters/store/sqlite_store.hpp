@@ -38,6 +38,8 @@ class SqliteStore : public RecordStore {
     [[nodiscard]] Result<StoreContent> load() override;
     [[nodiscard]] CommitAnswer commit(const Batch& batch) override;
     [[nodiscard]] Result<StoreHead> head() override;
+    /// Brings a long write-ahead log into the file. What can't be brought now is brought next time.
+    void tidy() override;
 
   private:
     struct Database;

@@ -23,6 +23,7 @@ void StoreWorker::run() {
             if (std::holds_alternative<Stop>(order)) return;
             if (const Batch* batch = std::get_if<Batch>(&order)) {
                 sink_(store_->commit(*batch));
+                store_->tidy();
             } else {
                 sink_(HeadAnswer{store_->head()});
             }

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from bench import Impossible, Section, dots, program, quantile, spread
-from peers import Etcd, Keepalived, Pacemaker, Sentinel, need
+from peers import Etcd, Keepalived, Pacemaker, Peer, Sentinel, need
 
 TITLE = "Detection"
 TEXT = """A machine dies, and what it did is another's. Ours: the manager's loop, wire and store that ship, machines that are one process each
@@ -25,7 +25,8 @@ Peers are Debian's, each machine in a network namespace of its own on one bridge
 Killed: `kill -9`. Silent: SIGSTOP and, every other turn, all packets dropped. False alarms are take-overs while nothing was done to
 anybody and twice as many loops as there are processors took all the time they could get: of all systems at once.
 
-All of them run all the time, and who watches etcd asks six members as fast as they answer: that load is in every figure, those of the limits too."""
+All of them run all the time. Whoever has to ask who serves now (Pacemaker, etcd) asks all the time only in that system's own turn and while false
+alarms are counted, so that no other system's figures bear that load."""
 WAYS_TO_FALL_SILENT = ("stopped", "dropped")
 
 
@@ -139,15 +140,19 @@ def false_alarms(bench, living, missing):
             candidate.rest()
         except Impossible as problem:
             dropped(living, missing, name, problem)
-    before = {name: candidate.takeovers() for name, candidate in living.items()}
-    hogs = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2 * (os.cpu_count() or 1))]
-    try:
-        time.sleep(seconds)
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
-    return seconds, {name: candidate.takeovers() - before[name] for name, candidate in living.items()}
+    with contextlib.ExitStack() as looking:
+        for candidate in living.values():
+            if isinstance(candidate, Peer):
+                looking.enter_context(candidate.closely())
+        before = {name: candidate.takeovers() for name, candidate in living.items()}
+        hogs = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2 * (os.cpu_count() or 1))]
+        try:
+            time.sleep(seconds)
+        finally:
+            for hog in hogs:
+                hog.kill()
+                hog.wait()
+        return seconds, {name: candidate.takeovers() - before[name] for name, candidate in living.items()}
 
 
 def in_ms(seconds):

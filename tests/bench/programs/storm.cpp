@@ -44,6 +44,7 @@ class Recorder : public manager::RecordStore {
         taken_.push_back(batch);
         return store_->commit(batch);
     }
+    void tidy() override { store_->tidy(); }
 
   private:
     std::unique_ptr<manager::RecordStore> store_;
