@@ -198,6 +198,8 @@ Step Core::imagine_gone(Moment now, HostId host) {
     State& state = *state_;
     state.now = now.at;
     state.wall_ms = now.wall_ms;
+    state.settings.refill_rest = Duration{0};  // what would be made is asked, not how soon
+    state.refill_from = {};
     HostLive& live = state.host_live[host];
     live.listed = true;
     now_silent(state, host, "it is gone");

@@ -14,6 +14,12 @@ const char* outcome_of(const IncidentRecord& incident) {
     return reached("superseded") ? "superseded" : reached("picture") ? "seen" : "unwatched";
 }
 
+/// Failures that follow each other must not keep pools empty: between two rests there is a time as long.
+void let_refilling_rest(State& state) {
+    if (state.now < state.refill_from + state.settings.refill_rest) return;
+    state.refill_from = state.now + state.settings.refill_rest;
+}
+
 }  // namespace
 
 void Figures::add(const IncidentRecord& incident) {
@@ -40,6 +46,7 @@ IncidentId open_incident(State& state, std::string kind, TerminalId terminal, Se
     record.opened_wall_ms = state.wall_ms;
     record.phases.push_back({first_phase, 0});
     state.incident_start[id] = first;
+    let_refilling_rest(state);
     while (state.incidents.rows().size() > kKept) {
         const IncidentId oldest = state.incidents.rows().begin()->first;
         state.incidents.erase(oldest);

@@ -289,13 +289,15 @@ void keep_warm(State& state, const PoolRecord& pool, const Claims& claims) {
     const std::size_t warm = wanted.spare.size() + wanted.delayed + static_cast<std::size_t>(late);
     const Target target = target_of(state, pool);
     std::size_t missing = warm < target.idle ? target.idle - warm : 0;
-    if (missing > 0 && !live.standing.empty()) {  // no more than stand still: a pool may lack thousands, and is planned often
+    const bool rests = state.now < state.refill_from;
+    if (rests) state.timers.arm({TimerKind::pool, 0}, state.refill_from);
+    if (!rests && missing > 0 && !live.standing.empty()) {  // no more than stand still: a pool may lack thousands, and is planned often
         std::vector<Need> needs(std::min(missing, live.standing.size()), anywhere);
         const std::size_t asked = needs.size();
         resume_standing(state, live, needs, "continues to keep the pool warm");
         missing -= asked - needs.size();  // those that go on
     }
-    if (live.paused_until <= state.now) {
+    if (!rests && live.paused_until <= state.now) {
         if (missing > 0) make_warm(state, pool, missing, anywhere);
         if (!wanted.somebody_waits && target.paused > 0) keep_standing(state, pool, target.paused, anywhere);
     }

@@ -197,6 +197,9 @@ bool claim_session(State& state, NodeId node, const HeldSession& held) {
     return true;
 }
 
+/// Whatever it had is known. One that is to be destroyed runs until that is done.
+bool has_spoken(const State& state, const NodeRecord& node) { return state.live.at(node.id).registration != 0 || node.proof != Proof::none; }
+
 bool everybody_has_spoken(const State& state) {
     if (state.hosts.rows().empty()) return false;
     for (const auto& [id, host] : state.hosts.rows()) {
@@ -205,9 +208,7 @@ bool everybody_has_spoken(const State& state) {
     }
     const auto taken_in = [&](NodeId id) { return state.nodes.find(id) != nullptr; };
     if (!std::all_of(state.rebuild.unknown.begin(), state.rebuild.unknown.end(), taken_in)) return false;
-    return std::all_of(state.nodes.rows().begin(), state.nodes.rows().end(), [&](const auto& row) {
-        return row.second.state == NodeState::condemned || state.live.at(row.first).registration != 0;
-    });
+    return std::all_of(state.nodes.rows().begin(), state.nodes.rows().end(), [&](const auto& row) { return has_spoken(state, row.second); });
 }
 
 /// A session that nobody runs: its newest checkpoint, or a fresh start, is decided on like any other loss.
@@ -399,6 +400,7 @@ void adopt_instance(State& state, HostId host, const ListedInstance& instance) {
         record.reason = instance.running ? "found running without a record; its agent is expected" : "found stopped without a record";
     });
     if (!instance.running) {
+        prove_down(state, instance.id, Proof::instance_ended, "its hypervisor says that it is stopped", state.now);
         start_destroy(state, instance.id);
         return;
     }

@@ -27,6 +27,7 @@ struct Settings {
     Duration boot_limit = 120000ms;     ///< an instance that has not registered by then is replaced
     Duration pool_pause = 30000ms;      ///< a pool whose creations keep failing rests so long
     std::uint32_t parallel_creations = 2;  ///< per host
+    Duration refill_rest = 2000ms;      ///< after a failure pools are not filled up for so long: whoever is being restored comes first
     Duration inventory_interval = 30000ms;  ///< hypervisors are asked what exists
     Duration demand_window = 600s;      ///< how far back a pool looks to see how many machines are asked for
     std::uint32_t gate_permille = 400;  ///< more than this share of nodes silent inside gate_window: the manager suspects itself

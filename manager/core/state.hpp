@@ -288,6 +288,7 @@ struct State {
     std::unordered_map<OperationId, HostId> fences;
     std::map<std::pair<HostId, NodeId>, Orphan> orphans;  ///< strangers being destroyed
     std::map<IncidentId, TimePoint> incident_start;
+    TimePoint refill_from{};  ///< nothing is made before, for the sake of pools alone
     std::unordered_map<ClientId, TerminalId> clients;
     std::map<std::pair<ClientId, std::uint64_t>, AdminReply> answered;  ///< bounded; repeats are answered like the first
     std::deque<std::pair<ClientId, std::uint64_t>> answered_order;

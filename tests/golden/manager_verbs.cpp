@@ -85,7 +85,7 @@ void ManagerStage::define_settings(const Statement& statement) {
         {"heartbeat", &Settings::heartbeat}, {"silence", &Settings::silence}, {"lease", &Settings::lease},
         {"suspect_grace", &Settings::suspect_grace}, {"backup_grace", &Settings::backup_grace},
         {"own_machine_grace", &Settings::own_machine_grace}, {"operation_retry", &Settings::operation_retry}, {"operation_patience", &Settings::operation_patience},
-        {"boot_limit", &Settings::boot_limit}, {"pool_pause", &Settings::pool_pause},
+        {"boot_limit", &Settings::boot_limit}, {"pool_pause", &Settings::pool_pause}, {"refill_rest", &Settings::refill_rest},
         {"inventory_interval", &Settings::inventory_interval}, {"gate_window", &Settings::gate_window},
         {"demand_window", &Settings::demand_window}, {"gate_hold", &Settings::gate_hold}, {"gate_pace", &Settings::gate_pace}, {"crash_window", &Settings::crash_window}};
     const std::map<std::string, std::uint32_t Settings::*> numbers = {

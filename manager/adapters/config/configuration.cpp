@@ -114,6 +114,7 @@ class Parser {
         span("boot_limit_ms", 100, s.boot_limit);
         span("pool_pause_ms", 10, s.pool_pause);
         count("parallel_creations", 1, 64, s.parallel_creations);
+        span("refill_rest_ms", 0, s.refill_rest);
         span("inventory_interval_ms", 100, s.inventory_interval);
         span("demand_window_ms", 1000, s.demand_window);
         count("gate_permille", 1, 1000, s.gate_permille);
