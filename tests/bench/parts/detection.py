@@ -90,8 +90,8 @@ class Understudy:
 FAST = ("--silence-ms", 300, "--lease-ms", 1000, "--grace-ms", 50, "--collect-ms", 50, "--window-ms", 1000)
 # What takes part: how it is made, and how often it dies: killed and silent, in a whole run and in a short one.
 CANDIDATES = (
-    ("ours", lambda b: Understudy(b, "ours", "default: heartbeats every 1000 ms", 1000), (40, 8), (10, 1)),
-    ("ours-fast", lambda b: Understudy(b, "ours-fast", "heartbeats every 100 ms", 100, *FAST), (40, 14), (10, 2)),
+    ("ours", lambda b: Understudy(b, "ours", "default: heartbeats every 1000 ms", 1000), (100, 8), (10, 1)),
+    ("ours-fast", lambda b: Understudy(b, "ours-fast", "heartbeats every 100 ms", 100, *FAST), (100, 14), (10, 2)),
     ("ours-connection", lambda b: Understudy(b, "ours-connection", "default, connection alone", 1000, "--unwatched"), (6, 0), (2, 0)),
     ("ours-connection-fast", lambda b: Understudy(b, "ours-connection-fast", "grace of 50 ms, connection alone", 100, "--unwatched", *FAST), (12, 0), (3, 0)),
     ("keepalived", lambda b: Keepalived(b, "keepalived", 1), (3, 2), (1, 0)),
