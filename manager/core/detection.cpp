@@ -51,6 +51,7 @@ void heard(State& state, NodeId id, NodeLive& live) {
     live.gap += (gap - live.gap) / 8;
     live.gap_spread += (deviation - live.gap_spread) / 4;
     live.heard = state.fair();
+    live.missed = false;  // also of one whose history excuses it: it may be missed and still be called healthy
     if (live.health == Health::healthy) return;
     live.health = Health::healthy;
     forget_trouble(state, id, live);
