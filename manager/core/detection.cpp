@@ -391,6 +391,11 @@ void release_gate(State& state) {
     state.gate.closed = false;
     state.gate.reason.clear();
     state.gate.missed.clear();
+    // Those that are missed and not held have had no verdict from anybody: they count anew, or they would never again.
+    for (auto& [id, live] : state.live) {
+        if (!std::exchange(live.missed, false) || live.held_by_gate || held.contains(id)) continue;
+        arm_node(state, id);
+    }
     for (const NodeId id : held) {
         give_up(state, id, state.live[id]);
         arm_node(state, id);
