@@ -393,7 +393,7 @@ void release_gate(State& state) {
     state.gate.missed.clear();
     // Those that are missed and not held have had no verdict from anybody: they count anew, or they would never again.
     for (auto& [id, live] : state.live) {
-        if (!std::exchange(live.missed, false) || live.held_by_gate || held.contains(id)) continue;
+        if (!std::exchange(live.missed, false) || live.held_by_gate) continue;
         arm_node(state, id);
     }
     for (const NodeId id : held) {

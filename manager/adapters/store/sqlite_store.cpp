@@ -148,7 +148,7 @@ struct SqliteStore::Database {
         connection.tryExec("ROLLBACK");
     }
 
-    /// Prepared once: to prepare them for each commit takes longer than to carry them out.
+    /// Prepared once, not for each commit.
     struct Statements {
         explicit Statements(SQLite::Database& connection)
             : head(connection, "SELECT version, writer FROM head"),
