@@ -18,6 +18,7 @@
 #include <CLI/CLI.hpp>
 #include <sodium.h>
 
+#include "base/version.hpp"
 #include "manager/adapters/audit/audit_worker.hpp"
 #include "manager/adapters/config/configuration.hpp"
 #include "manager/adapters/config/node_key_files.hpp"
@@ -364,7 +365,7 @@ int run_manager(const Configuration& configuration) {
     hypervisors.know_bundles(configuration.environments, *environments);
 
     LoopOptions options;
-    options.version = UNDERSTUDY_VERSION;
+    options.version = kRelease;
     options.images = images_in(configuration.instances.image_dir);
     options.alarms = opened->alarms;
     randombytes_buf(&options.writer, sizeof options.writer);
@@ -393,7 +394,7 @@ int main(int count, char** words) {
     bool check = false;
     program.add_option("--config", file, "configuration file");
     program.add_flag("--check", check, "read and check the configuration, then end");
-    program.set_version_flag("--version", UNDERSTUDY_VERSION);
+    program.set_version_flag("--version", std::string("understudyd ") + kRelease);
     std::string directory;
     CLI::App* const init = program.add_subcommand("init", "make a state directory: keys and identity");
     init->add_option("--dir", directory, "directory to make")->required();

@@ -1,43 +1,22 @@
 // Failpoints: `UNDERSTUDY_FAILPOINT("records.committed")` is a place at which a test may kill this process, as
-// `kill -9` would, to see that the next one goes on from there. Nothing in everything that ships; programs built
-// with UNDERSTUDY_FAILPOINTS look at the file that the environment variable UNDERSTUDY_FAILPOINT_FILE names: when it
-// holds the name of the place that is reached, the file is removed and the process ends.
+// `kill -9` would, to see that the next one goes on from there. Whether that is possible at all is decided when a
+// program is linked: `kArmable` is false in everything that ships (protocol/failpoint_off.cpp). The program for
+// those tests is linked with tests/e2e/failpoints.cpp.
 #pragma once
-
-#ifdef UNDERSTUDY_FAILPOINTS
-
-#include <csignal>
-#include <cstdlib>
-#include <fstream>
-#include <string>
-
-#include <unistd.h>
 
 namespace understudy::failpoints {
 
-/// `name` nullptr: no place at all.
-inline void reached(const char* name) {
-    if (name == nullptr) return;
-    static const char* const path = std::getenv("UNDERSTUDY_FAILPOINT_FILE");
-    if (path == nullptr) return;
-    std::string armed;
-    std::ifstream(path) >> armed;
-    if (armed != name) return;
-    ::unlink(path);
-    ::kill(::getpid(), SIGKILL);
-    ::pause();
-}
+/// Can failpoints be armed in this program? Never changes while it runs.
+extern const bool kArmable;
+
+/// Ends the process when `name` is the place that is armed; `name` nullptr: no place at all. Precondition: kArmable.
+void reached(const char* name);
 
 }  // namespace understudy::failpoints
 
-#define UNDERSTUDY_FAILPOINT(name) ::understudy::failpoints::reached(name)
-#define UNDERSTUDY_FAILPOINT_IF(condition, name) ::understudy::failpoints::reached((condition) ? (name) : nullptr)
-#else
-#define UNDERSTUDY_FAILPOINT(name) \
-    do {                           \
+/// `name` is evaluated where failpoints can be armed alone.
+#define UNDERSTUDY_FAILPOINT(name)                                                           \
+    do {                                                                                     \
+        if (::understudy::failpoints::kArmable) [[unlikely]] ::understudy::failpoints::reached(name); \
     } while (false)
-/// The condition is not looked at in what ships.
-#define UNDERSTUDY_FAILPOINT_IF(condition, name) \
-    do {                                         \
-    } while (false)
-#endif
+#define UNDERSTUDY_FAILPOINT_IF(condition, name) UNDERSTUDY_FAILPOINT((condition) ? (name) : nullptr)

@@ -1,26 +1,19 @@
 // Planted bugs: `if (UNDERSTUDY_PLANTED("name"))` is where the simulator may switch a realistic mistake on,
-// to show that its oracles catch it. Constant false in everything that ships; the test program that plants
-// bugs is compiled with UNDERSTUDY_PLANTED_BUGS. The choice belongs to the thread that makes it.
+// to show that its oracles catch it. Whether that is possible at all is decided when a program is linked: `kPlantable`
+// is false in everything that ships (protocol/planted_off.cpp), and then nothing can switch one on. The choice
+// belongs to the thread that makes it.
 #pragma once
 
-#ifdef UNDERSTUDY_PLANTED_BUGS
-
-#include <string>
 #include <string_view>
 
 namespace understudy::planted {
 
-/// The bug this thread has switched on; empty: none.
-inline std::string& selected() {
-    thread_local std::string name;
-    return name;
-}
+/// Can bugs be switched on in this program? Never changes while it runs.
+extern const bool kPlantable;
 
-inline bool active(std::string_view name) { return selected() == name; }
+/// Has the calling thread switched this bug on?
+[[nodiscard]] bool active(std::string_view name);
 
 }  // namespace understudy::planted
 
-#define UNDERSTUDY_PLANTED(name) ::understudy::planted::active(name)
-#else
-#define UNDERSTUDY_PLANTED(name) false
-#endif
+#define UNDERSTUDY_PLANTED(name) (::understudy::planted::kPlantable && ::understudy::planted::active(name))

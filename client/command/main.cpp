@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/version.hpp"
 #include "client/command/describe.hpp"
 #include "client/command/exit_codes.hpp"
 #include "client/command/session.hpp"
@@ -62,13 +63,14 @@ void add_description(CLI::App& app) {
     auto shell = std::make_shared<std::string>();
     completion->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
     completion->callback([&app, shell] { std::cout << completion_text(app, *shell); });
-    app.add_subcommand("manual", "print the manual page, for man -l -")->callback([&app] { std::cout << manual_text(app, UNDERSTUDY_VERSION); });
+    app.add_subcommand("manual", "print the manual page, for man -l -")->callback([&app] { std::cout << manual_text(app, kRelease); });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     CLI::App app{"Looks at and steers the Understudy node manager."};
+    app.set_version_flag("--version", std::string("understudy ") + understudy::kRelease);
     app.name("understudy");
     app.footer("Exit codes: 0 done, 2 wrong options or configuration, 3 manager not reachable, 4 invalid, 5 not found,\n"
                "6 refused, 7 unavailable, 8 no capacity, 9 outcome unknown, 10 failed, 11 limit, 12 version, 13 damaged.\n"

@@ -23,7 +23,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kAccountsFormat = 1;
 constexpr unsigned long long kPasses = crypto_pwhash_OPSLIMIT_INTERACTIVE;
 constexpr std::size_t kMemory = crypto_pwhash_MEMLIMIT_INTERACTIVE;
 constexpr std::string_view kKeyStart = "usk_";  // so that a key that leaked can be looked for
@@ -111,7 +111,7 @@ const Account* AccountBook::find_key(std::string_view key) const {
 
 Result<AccountBook> parse_accounts(std::string_view text, const std::string& path) {
     const Json json = Json::parse(text, nullptr, false);
-    if (!json.is_object() || !json.contains("accounts") || !json["accounts"].is_array() || json.value("format", Json()) != kFormat) {
+    if (!json.is_object() || !json.contains("accounts") || !json["accounts"].is_array() || json.value("format", Json()) != kAccountsFormat) {
         return failure(ErrorCode::damaged, path + " is no list of accounts that this program can read: put it back from a copy");
     }
     AccountBook book;
@@ -130,7 +130,7 @@ std::string text_of(const AccountBook& book) {
         accounts.push_back({{"name", one.name}, {"kind", to_string(one.kind)}, {"role", to_string(one.role)}, {"terminals", one.terminals},
                             {"secret", one.secret}, {"changed_s", one.changed_s}});
     }
-    return Json{{"format", kFormat}, {"accounts", accounts}}.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return Json{{"format", kAccountsFormat}, {"accounts", accounts}}.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string accounts_path(const std::string& state_dir) { return state_dir + "/accounts"; }

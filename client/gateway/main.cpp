@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/version.hpp"
 #include "client/gateway/account_command.hpp"
 #include "client/gateway/configuration.hpp"
 #include "client/gateway/server.hpp"
@@ -48,6 +49,7 @@ int run(const gateway::GatewayConfiguration& configuration) {
 
 int main(int argc, char** argv) {
     CLI::App app{"Web gateway of the Understudy node manager: terminals and console in the browser."};
+    app.set_version_flag("--version", std::string("understudy-gateway ") + understudy::kRelease);
     gateway::AccountCommand accounts;
     std::string& path = accounts.configuration;
     std::string address;

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kSessionsFormat = 1;
 constexpr std::int64_t kNoted = 60;  ///< seconds: how exactly the last use is kept
 
 bool has_run_out(const Session& session, std::int64_t now_s) {
@@ -67,13 +67,13 @@ std::string Sessions::text() const {
     for (const auto& [hash, one] : sessions_) {
         list.push_back({{"hash", hash}, {"account", one.account}, {"stamp", one.stamp}, {"began_s", one.began_s}, {"used_s", one.used_s}});
     }
-    return Json{{"format", kFormat}, {"sessions", list}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return Json{{"format", kSessionsFormat}, {"sessions", list}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 Result<Sessions> Sessions::parse(std::string_view text) {
     const Json json = Json::parse(text, nullptr, false);
     const auto damaged = [] { return failure(ErrorCode::damaged, "this is no list of sessions that this program can read"); };
-    if (!json.is_object() || json.value("format", Json()) != kFormat || !json.contains("sessions") || !json["sessions"].is_array()) return damaged();
+    if (!json.is_object() || json.value("format", Json()) != kSessionsFormat || !json.contains("sessions") || !json["sessions"].is_array()) return damaged();
     Sessions sessions;
     for (const Json& one : json["sessions"]) {
         if (!one.is_object()) return damaged();

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/version.hpp"
 #include "client/probe/commands.hpp"
 
 namespace {
@@ -94,6 +95,7 @@ int run(const Configuration& configuration, const std::string& name, std::uint32
 
 int main(int argc, char** argv) {
     CLI::App app{"A terminal without a screen: attaches, follows redirects by itself, and tells what it sees and when."};
+    app.set_version_flag("--version", std::string("understudy-probe ") + understudy::kRelease);
     app.footer(kLanguage);
     std::string path;
     std::string terminal;

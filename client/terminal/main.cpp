@@ -8,6 +8,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/version.hpp"
 #include "client/command/exit_codes.hpp"
 #include "client/terminal/options.hpp"
 #include "client/terminal/program.hpp"
@@ -65,6 +66,7 @@ int show(const Options& options) {
 
 int main(int argc, char** argv) {
     CLI::App app{"A terminal: shows the desktop that the manager keeps for it, and follows it from machine to machine."};
+    app.set_version_flag("--version", std::string("understudy-terminal ") + understudy::kRelease);
     app.footer(kFooter);
     Given given;
     bool check = false;

@@ -143,7 +143,7 @@ Result<> check(const Options& options) {
 
 using Taker = Result<> (*)(const Setting&, Options&);
 
-struct Known {
+struct KnownOption {
     const char* name;
     std::optional<std::string> given;
     Taker take;
@@ -157,18 +157,18 @@ Result<Options> merge_options(const Given& given, const client::OptionFile& file
     if (!configuration) return tl::unexpected(configuration.error());
     options.configuration = std::move(*configuration);
     // The appearance first: it decides which keys there are.
-    const std::vector<Known> settings = {
+    const std::vector<KnownOption> settings = {
         {"name", given.terminal, take_name}, {"appearance", appearance_given(given), take_appearance},
         {"size", given.size, take_size}, {"resize", given.resize, take_resize}, {"scale", given.scale, take_scale},
         {"clipboard", given.clipboard, take_clipboard}, {"font", given.font, take_font},
         {"full_screen_keys", given.full_screen_keys, take_full_screen_keys},
         {"leave_keys", given.leave_keys, take_leave_keys}, {"give_up", given.give_up, take_give_up}};
     std::vector<std::string> names;
-    for (const Known& known : settings) names.push_back(std::string("terminal.") + known.name);
+    for (const KnownOption& known : settings) names.push_back(std::string("terminal.") + known.name);
     std::vector<std::string_view> allowed = {"manager", "manager_key", "public_key", "secret_key", "key_file", "gateway.*"};
     allowed.insert(allowed.end(), names.begin(), names.end());
     if (auto only = file.only(allowed); !only) return tl::unexpected(only.error());
-    for (const Known& known : settings) {
+    for (const KnownOption& known : settings) {
         Setting setting(file, known.name, known.given);
         if (auto looked = setting.look(); !looked) return tl::unexpected(looked.error());
         if (setting.is_given()) {

@@ -7,8 +7,6 @@
 namespace understudy::manager {
 namespace {
 
-constexpr std::uint32_t kRetryDoublings = 4;
-
 /// Does anybody wait for proof that something on this host does not run?
 bool proof_is_owed(const State& state, NodeId id) {
     const NodeRecord& node = state.nodes.at(id);

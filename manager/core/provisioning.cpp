@@ -4,7 +4,6 @@
 namespace understudy::manager {
 namespace {
 
-constexpr std::uint32_t kRetryDoublings = 4;
 constexpr std::uint32_t kRestDoublings = 4;
 constexpr std::uint32_t kPatienceDoublings = 4;
 

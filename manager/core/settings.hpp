@@ -10,6 +10,9 @@ namespace understudy::manager {
 
 using namespace std::chrono_literals;
 
+/// A failed request to a hypervisor is repeated after operation_retry, and later each time until 2 to this power times that.
+inline constexpr std::uint32_t kRetryDoublings = 4;
+
 struct Settings {
     Duration heartbeat = 1000ms;        ///< interval asked of agents
     Duration silence = 3000ms;          ///< without a sign for so long: failed, given up; proof still owed

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kVoidActions = 1024;  ///< so many may stay in the queues before they are taken out
 
 /// A batch that is a step of a failover: it changes the record of an incident.
-[[maybe_unused]] bool of_incident(const Batch& batch) {
+bool of_incident(const Batch& batch) {
     return std::any_of(batch.writes.begin(), batch.writes.end(), [](const Write& write) { return write.key.starts_with("incident/"); });
 }
 
@@ -25,7 +25,7 @@ bool is_work(const Action& action) {
            std::holds_alternative<DestroyInstance>(action);
 }
 
-[[maybe_unused]] bool appoints(const Action& action) {
+bool appoints(const Action& action) {
     const auto* send = std::get_if<SendToNode>(&action);
     if (send == nullptr) return false;
     if (const auto* session = std::get_if<AssignSession>(&send->message)) return session->duty == Duty::primary && session->incident;

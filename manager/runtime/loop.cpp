@@ -30,7 +30,7 @@ std::int64_t microseconds(clockid_t clock) {
 }
 
 /// The step of an open failover that a node's message is about to take; nullptr: none.
-[[maybe_unused]] const char* step_of(const State& state, const Message& message) {
+const char* step_of(const State& state, const Message& message) {
     const auto open = [&](IncidentId id) {
         const IncidentRecord* incident = state.incidents.find(id);
         return incident != nullptr && incident->open;
@@ -50,7 +50,7 @@ std::int64_t microseconds(clockid_t clock) {
     }) ? "window.drawn" : nullptr;
 }
 
-[[maybe_unused]] bool sees_new_picture(const Message& message) {
+bool sees_new_picture(const Message& message) {
     const auto* seen = std::get_if<TerminalSeen>(&message);
     return seen != nullptr && seen->incident && seen->what == "picture";
 }

@@ -10,6 +10,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/version.hpp"
 #include "nodes/agent/agent.hpp"
 #include "nodes/agent/config.hpp"
 #include "nodes/agent/held.hpp"
@@ -65,6 +66,7 @@ understudy::Result<understudy::node::Config> go_on_with_a_seed(const understudy:
 int main(int count, char** words) {
     std::string file = "/run/understudy/agent.toml";
     CLI::App app{"The agent of one node: runs sessions and desktops as its manager says", "understudy-agent"};
+    app.set_version_flag("--version", std::string("understudy-agent ") + understudy::kRelease);
     app.add_option("--config", file, "configuration (TOML)")->capture_default_str();
     CLI11_PARSE(app, count, words);
 

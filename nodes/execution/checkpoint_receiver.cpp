@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "nodes/execution/checkpoint_frames.hpp"
+#include "nodes/execution/os_failure.hpp"
 #include "nodes/execution/session_tree.hpp"
 
 namespace understudy::node {
@@ -18,10 +19,6 @@ namespace {
 
 constexpr int kIdlePatienceMs = -1;       // between checkpoints: for ever; the door cuts stale streams
 constexpr int kTransferPatienceMs = 20'000;
-
-tl::unexpected<Error> problem(const std::string& what) {
-    return failure(ErrorCode::failed, what + ": " + std::strerror(errno));
-}
 
 // A folder that is gone again unless keep() was reached.
 class HalfMade {
@@ -60,14 +57,14 @@ class Reception {
         HalfMade folder(task_.folder + "/.new-" + folder_of(meta.info.id) + "-" + std::to_string(::gettid()));
         remove_tree(folder.path());
         if (::mkdir(folder.path().c_str(), 0700) != 0 || ::mkdir((folder.path() + "/images").c_str(), 0700) != 0) {
-            return problem("can't make " + folder.path());
+            return os_failure("can't make " + folder.path());
         }
         for (const auto& file : meta.files) {
             if (auto taken = take_file(folder.path(), file); !taken) return taken;
         }
         if (meta.parent != CheckpointId{}) {
             const std::string target = "../../" + folder_of(meta.parent) + "/images";
-            if (::symlink(target.c_str(), (folder.path() + "/images/parent").c_str()) != 0) return problem("can't link to the parent");
+            if (::symlink(target.c_str(), (folder.path() + "/images/parent").c_str()) != 0) return os_failure("can't link to the parent");
         }
         if (auto written = write_meta(folder.path(), meta); !written) return written;
         if (auto durable = make_durable(folder.path(), task_.folder + "/" + folder_of(meta.info.id)); !durable) return durable;
@@ -80,7 +77,7 @@ class Reception {
     Result<> take_file(const std::string& folder, const CheckpointFile& file) {
         const std::string path = folder + "/" + file.name;
         const Descriptor to(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-        if (!to) return problem("can't make " + path);
+        if (!to) return os_failure("can't make " + path);
         Digest digest;
         for (std::uint64_t left = file.bytes; left > 0;) {
             if (at_ == block_.size()) {
@@ -91,7 +88,7 @@ class Reception {
             digest.add(bytes);
             for (std::size_t done = 0; done < part;) {
                 const auto written = ::write(to.get(), bytes.data() + done, part - done);
-                if (written <= 0) return problem("can't write " + path);
+                if (written <= 0) return os_failure("can't write " + path);
                 done += static_cast<std::size_t>(written);
             }
             at_ += part;
@@ -117,12 +114,12 @@ class Reception {
     static Result<> make_durable(const std::string& from, const std::string& to) {
         const Descriptor folder(::open(from.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         // One call for a hundred small files.
-        if (!folder || ::syncfs(folder.get()) != 0) return problem("can't write " + from + " to the disk");
+        if (!folder || ::syncfs(folder.get()) != 0) return os_failure("can't write " + from + " to the disk");
         remove_tree(to);
-        if (::rename(from.c_str(), to.c_str()) != 0) return problem("can't give " + to + " its name");
+        if (::rename(from.c_str(), to.c_str()) != 0) return os_failure("can't give " + to + " its name");
         const std::string parent = to.substr(0, to.rfind('/'));
         const Descriptor above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!above || ::fsync(above.get()) != 0) return problem("can't write " + parent + " to the disk");
+        if (!above || ::fsync(above.get()) != 0) return os_failure("can't write " + parent + " to the disk");
         return {};
     }
 

@@ -18,6 +18,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "nodes/execution/os_failure.hpp"
 #include "protocol/limits.hpp"
 
 namespace understudy::node {
@@ -40,8 +41,6 @@ std::string serial_of(const std::string& disk) {
     return serial;
 }
 
-std::string problem(const std::string& what) { return what + ": " + std::strerror(errno); }
-
 /// On the worker. Returns the environment's name, which leads to it from now on.
 Result<std::string> mount_bundle(const std::string& device, const std::string& serial, const std::string& folder) {
     const auto label = verify_bundle(device, serial);
@@ -50,12 +49,12 @@ Result<std::string> mount_bundle(const std::string& device, const std::string& s
     std::error_code wrong;
     std::filesystem::create_directories(place, wrong);
     const bool mounted = ::mount(device.c_str(), place.c_str(), label->filesystem.c_str(), MS_RDONLY | MS_NODEV | MS_NOSUID, nullptr) == 0;
-    if (!mounted && errno != EBUSY) return failure(ErrorCode::failed, problem("mount the environment " + label->name));
+    if (!mounted && errno != EBUSY) return os_failure("mount the environment " + label->name);
     // The name appears in one move: nobody finds it before the files are there.
     const std::string name = folder + "/" + label->name;
     const std::string draft = folder + "/.disks/" + label->name + ".new";
     ::unlink(draft.c_str());
-    if (::symlink(place.c_str(), draft.c_str()) != 0 || ::rename(draft.c_str(), name.c_str()) != 0) return failure(ErrorCode::failed, problem("name the environment " + label->name));
+    if (::symlink(place.c_str(), draft.c_str()) != 0 || ::rename(draft.c_str(), name.c_str()) != 0) return os_failure("name the environment " + label->name);
     return label->name;
 }
 
@@ -80,14 +79,14 @@ Result<BundleLabel> read_label(std::string_view block) {
 
 Result<BundleLabel> verify_bundle(const std::string& path, const std::string& serial) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file) return failure(ErrorCode::failed, problem("open " + path));
+    if (!file) return os_failure("open " + path);
     ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
     crypto_hash_sha256_state sum;
     crypto_hash_sha256_init(&sum);
     std::vector<unsigned char> part(kPartBytes);
     std::string last;
     for (ssize_t got = 0; (got = ::read(file.get(), part.data(), part.size())) != 0;) {
-        if (got < 0) return failure(ErrorCode::failed, problem("read " + path));
+        if (got < 0) return os_failure("read " + path);
         const auto count = static_cast<std::size_t>(got);
         crypto_hash_sha256_update(&sum, part.data(), count);
         last.append(reinterpret_cast<const char*>(part.data()), count);

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <vector>
 
+#include "nodes/execution/os_failure.hpp"
 #include "nodes/agent/base/descriptor.hpp"
 
 namespace understudy::node {
@@ -38,10 +39,6 @@ struct RecordHeader {
     std::uint64_t content_bytes = 0;
 };
 
-tl::unexpected<Error> problem(const std::string& what) {
-    return failure(ErrorCode::failed, what + ": " + std::strerror(errno));
-}
-
 std::int64_t to_ns(const timespec& time) { return time.tv_sec * 1'000'000'000LL + time.tv_nsec; }
 
 FileMark mark_of(const struct stat& info) {
@@ -55,7 +52,7 @@ Result<> collect(int folder, const std::string& prefix, TreeMarks& marks) {
     DIR* const stream = ::fdopendir(folder);
     if (stream == nullptr) {
         ::close(folder);
-        return problem("can't list the session's folder /" + prefix);
+        return os_failure("can't list the session's folder /" + prefix);
     }
     Result<> outcome;
     while (const dirent* entry = ::readdir(stream)) {
@@ -64,7 +61,7 @@ Result<> collect(int folder, const std::string& prefix, TreeMarks& marks) {
         struct stat info{};
         if (::fstatat(::dirfd(stream), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
             if (errno == ENOENT) continue;
-            outcome = problem("can't look at the session's file /" + prefix + name);
+            outcome = os_failure("can't look at the session's file /" + prefix + name);
             break;
         }
         if (S_ISSOCK(info.st_mode)) continue;
@@ -72,7 +69,7 @@ Result<> collect(int folder, const std::string& prefix, TreeMarks& marks) {
         if (!S_ISDIR(info.st_mode)) continue;
         const int below = ::openat(::dirfd(stream), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (below < 0) {
-            outcome = problem("can't open the session's folder /" + prefix + name);
+            outcome = os_failure("can't open the session's folder /" + prefix + name);
             break;
         }
         if (outcome = collect(below, prefix + name + "/", marks); !outcome) break;
@@ -113,13 +110,13 @@ class PackWriter {
         if (bytes <= 16 * 1024) {
             const auto start = pending_.size();
             pending_.resize(start + bytes);
-            if (::pread(from, pending_.data() + start, bytes, 0) != static_cast<ssize_t>(bytes)) return problem("can't read /" + path);
+            if (::pread(from, pending_.data() + start, bytes, 0) != static_cast<ssize_t>(bytes)) return os_failure("can't read /" + path);
             return pending_.size() >= kBlockBytes ? flush() : Result<>{};
         }
         if (auto flushed = flush(); !flushed) return flushed;
         for (std::uint64_t left = bytes; left > 0;) {
             const auto copied = ::copy_file_range(from, nullptr, file_.get(), nullptr, left, 0);
-            if (copied <= 0) return problem("can't copy /" + path + " into " + path_);
+            if (copied <= 0) return os_failure("can't copy /" + path + " into " + path_);
             left -= static_cast<std::uint64_t>(copied);
         }
         return {};
@@ -129,7 +126,7 @@ class PackWriter {
         std::size_t done = 0;
         while (done < pending_.size()) {
             const auto written = ::write(file_.get(), pending_.data() + done, pending_.size() - done);
-            if (written <= 0) return problem("can't write " + path_);
+            if (written <= 0) return os_failure("can't write " + path_);
             done += static_cast<std::size_t>(written);
         }
         pending_.clear();
@@ -145,14 +142,14 @@ class PackWriter {
 Result<> pack_one(int root, PackWriter& pack, const std::string& path, const FileMark& mark) {
     if (S_ISREG(mark.mode)) {
         const Descriptor file(::openat(root, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-        if (!file) return problem("can't open the session's file /" + path);
+        if (!file) return os_failure("can't open the session's file /" + path);
         if (auto added = pack.add(Kind::present, path, mark, mark.size_bytes); !added) return added;
         return pack.add_file(file.get(), mark.size_bytes, path);
     }
     if (S_ISLNK(mark.mode)) {
         std::array<char, kPathBytes> target{};
         const auto length = ::readlinkat(root, path.c_str(), target.data(), target.size());
-        if (length < 0) return problem("can't read the session's link /" + path);
+        if (length < 0) return os_failure("can't read the session's link /" + path);
         const std::string text(target.data(), static_cast<std::size_t>(length));
         if (auto added = pack.add(Kind::present, path, mark, text.size()); !added) return added;
         return pack.add_text(text);
@@ -164,11 +161,11 @@ Result<> pack_one(int root, PackWriter& pack, const std::string& path, const Fil
 
 Result<TreeMarks> pack_changes(const std::string& root, const TreeMarks& before, const std::string& pack_file) {
     const Descriptor top(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!top) return problem("can't open " + root);
+    if (!top) return os_failure("can't open " + root);
     TreeMarks now;
     if (auto collected = collect(::dup(top.get()), "", now); !collected) return tl::unexpected(collected.error());
     PackWriter pack(pack_file);
-    if (!pack.open()) return problem("can't make " + pack_file);
+    if (!pack.open()) return os_failure("can't make " + pack_file);
     const auto kind_of = [](const FileMark& mark) { return mark.mode & S_IFMT; };
     for (auto entry = before.rbegin(); entry != before.rend(); ++entry) {
         const auto still = now.find(entry->first);
@@ -252,7 +249,7 @@ Result<> write_content(PackReader& pack, int to, std::uint64_t bytes, const std:
         if (pack.read(block.data(), part) != static_cast<ssize_t>(part)) return pack.damaged();
         for (std::size_t done = 0; done < part;) {
             const auto written = ::write(to, block.data() + done, part - done);
-            if (written <= 0) return problem("can't write /" + path);
+            if (written <= 0) return os_failure("can't write /" + path);
             done += static_cast<std::size_t>(written);
         }
         left -= part;
@@ -262,25 +259,25 @@ Result<> write_content(PackReader& pack, int to, std::uint64_t bytes, const std:
 
 Result<> make_one(PackReader& pack, int folder, const std::string& name, const RecordHeader& record, const std::string& path) {
     if (S_ISDIR(record.mode)) {
-        if (::mkdirat(folder, name.c_str(), 0700) != 0 && errno != EEXIST) return problem("can't make the folder /" + path);
+        if (::mkdirat(folder, name.c_str(), 0700) != 0 && errno != EEXIST) return os_failure("can't make the folder /" + path);
     } else if (S_ISREG(record.mode)) {
         // A new inode: a half-applied pack never shows as an old file with new contents.
         ::unlinkat(folder, name.c_str(), 0);
         const Descriptor file(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-        if (!file) return problem("can't make the file /" + path);
+        if (!file) return os_failure("can't make the file /" + path);
         if (auto written = write_content(pack, file.get(), record.content_bytes, path); !written) return written;
     } else if (S_ISLNK(record.mode)) {
         if (record.content_bytes > kPathBytes) return pack.damaged();
         std::string target(record.content_bytes, '\0');
         if (pack.read(target.data(), target.size()) != static_cast<ssize_t>(target.size())) return pack.damaged();
         ::unlinkat(folder, name.c_str(), 0);
-        if (::symlinkat(target.c_str(), folder, name.c_str()) != 0) return problem("can't make the link /" + path);
+        if (::symlinkat(target.c_str(), folder, name.c_str()) != 0) return os_failure("can't make the link /" + path);
     } else {
         ::unlinkat(folder, name.c_str(), 0);
-        if (::mknodat(folder, name.c_str(), record.mode, record.device) != 0) return problem("can't make /" + path);
+        if (::mknodat(folder, name.c_str(), record.mode, record.device) != 0) return os_failure("can't make /" + path);
     }
-    if (::fchownat(folder, name.c_str(), record.user, record.group, AT_SYMLINK_NOFOLLOW) != 0) return problem("can't give away /" + path);
-    if (!S_ISLNK(record.mode) && ::fchmodat(folder, name.c_str(), record.mode & 07777, 0) != 0) return problem("can't set the mode of /" + path);
+    if (::fchownat(folder, name.c_str(), record.user, record.group, AT_SYMLINK_NOFOLLOW) != 0) return os_failure("can't give away /" + path);
+    if (!S_ISLNK(record.mode) && ::fchmodat(folder, name.c_str(), record.mode & 07777, 0) != 0) return os_failure("can't set the mode of /" + path);
     set_times(folder, name, record.modified_ns);
     return {};
 }
@@ -288,10 +285,10 @@ Result<> make_one(PackReader& pack, int folder, const std::string& name, const R
 }  // namespace
 
 Result<> apply_pack(const std::string& root, const std::string& pack_file) {
-    if (::mkdir(root.c_str(), 0755) != 0 && errno != EEXIST) return problem("can't make " + root);
+    if (::mkdir(root.c_str(), 0755) != 0 && errno != EEXIST) return os_failure("can't make " + root);
     const Descriptor top(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     PackReader pack(pack_file);
-    if (!top || !pack.open()) return problem("can't open " + root + " or " + pack_file);
+    if (!top || !pack.open()) return os_failure("can't open " + root + " or " + pack_file);
     std::vector<std::pair<std::string, std::int64_t>> folder_times;
     for (;;) {
         RecordHeader record;
@@ -308,7 +305,7 @@ Result<> apply_pack(const std::string& root, const std::string& pack_file) {
         const Descriptor folder = open_parent(top.get(), path);
         if (!folder) {
             if (record.kind == Kind::gone) continue;
-            return problem("can't reach /" + path);
+            return os_failure("can't reach /" + path);
         }
         if (record.kind == Kind::gone) {
             take_away(folder.get(), name);

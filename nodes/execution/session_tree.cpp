@@ -11,6 +11,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include "nodes/execution/os_failure.hpp"
+
 
 namespace understudy::node {
 namespace {
@@ -48,9 +50,7 @@ struct Device {
 constexpr std::array kDevices{Device{"null", 1, 3}, Device{"zero", 1, 5}, Device{"full", 1, 7},
                               Device{"random", 1, 8}, Device{"urandom", 1, 9}, Device{"tty", 5, 0}};
 
-tl::unexpected<Error> problem(const std::string& what) {
-    return failure(ErrorCode::failed, "can't make the session's files: " + what + ": " + std::strerror(errno));
-}
+tl::unexpected<Error> not_made(const std::string& what) { return os_failure("can't make the session's files: " + what); }
 
 bool make_folder(const std::string& path, mode_t mode, const Account* owner) {
     if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return false;
@@ -61,29 +61,29 @@ bool make_folder(const std::string& path, mode_t mode, const Account* owner) {
 Result<> make_folders(const std::string& root, const Account& account) {
     for (const char* name : {"", "/usr", "/etc", "/var", "/proc", "/sys", "/root", "/dev", "/dev/pts", "/run", "/run/user", "/home",
                              "/opt", "/opt/environment", "/.understudy"}) {
-        if (!make_folder(root + name, 0755, nullptr)) return problem(root + name);
+        if (!make_folder(root + name, 0755, nullptr)) return not_made(root + name);
     }
     for (const char* name : {"/tmp", "/tmp/.X11-unix", "/tmp/.ICE-unix", "/dev/shm"}) {
-        if (!make_folder(root + name, 01777, nullptr)) return problem(root + name);
+        if (!make_folder(root + name, 01777, nullptr)) return not_made(root + name);
     }
-    if (!make_folder(root + "/run/understudy", 0755, &account)) return problem(root + "/run/understudy");
-    if (!make_folder(root + "/run/user/" + std::to_string(account.user), 0700, &account)) return problem(root + "/run/user");
+    if (!make_folder(root + "/run/understudy", 0755, &account)) return not_made(root + "/run/understudy");
+    if (!make_folder(root + "/run/user/" + std::to_string(account.user), 0700, &account)) return not_made(root + "/run/user");
     std::error_code wrong;
     fs::create_directories(root + account.home, wrong);
-    if (!make_folder(root + account.home, 0755, &account)) return problem(root + account.home);
+    if (!make_folder(root + account.home, 0755, &account)) return not_made(root + account.home);
     return {};
 }
 
 Result<> make_devices(const std::string& root) {
     for (const auto& device : kDevices) {
         const std::string path = root + "/dev/" + device.name;
-        if (::mknod(path.c_str(), S_IFCHR | 0666, makedev(device.major, device.minor)) != 0) return problem(path);
+        if (::mknod(path.c_str(), S_IFCHR | 0666, makedev(device.major, device.minor)) != 0) return not_made(path);
         ::chmod(path.c_str(), 0666);
     }
     const std::array<std::pair<const char*, const char*>, 4> links{
         {{"pts/ptmx", "/dev/ptmx"}, {"/proc/self/fd", "/dev/fd"}, {"/proc/self/fd/0", "/dev/stdin"}, {"/proc/self/fd/1", "/dev/stdout"}}};
     for (const auto& [target, name] : links) {
-        if (::symlink(target, (root + name).c_str()) != 0) return problem(root + name);
+        if (::symlink(target, (root + name).c_str()) != 0) return not_made(root + name);
     }
     return {};
 }
@@ -115,7 +115,7 @@ Result<> make_session_tree(const std::string& root, const Account& account, cons
     for (const char* name : {"bin", "sbin", "lib", "lib32", "lib64", "libx32"}) {
         struct stat info{};
         if (::lstat((std::string("/") + name).c_str(), &info) != 0) continue;
-        if (::symlink((std::string("usr/") + name).c_str(), (root + "/" + name).c_str()) != 0) return problem(root + "/" + name);
+        if (::symlink((std::string("usr/") + name).c_str(), (root + "/" + name).c_str()) != 0) return not_made(root + "/" + name);
     }
     std::error_code wrong;
     fs::copy_file(init_program, root + "/.understudy/init", wrong);

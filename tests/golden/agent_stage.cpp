@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr TimePoint kBegin{1h};
 constexpr std::uint64_t kIncarnation = 99;
-constexpr Duration kWire = 1ms;
 
 class AgentStage {
   public:

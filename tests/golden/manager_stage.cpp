@@ -9,7 +9,6 @@ namespace understudy::golden {
 namespace {
 
 constexpr std::uint32_t kWakesAtOnce = 1000;
-constexpr Duration kWire{1'000};
 
 }  // namespace
 

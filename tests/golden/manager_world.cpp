@@ -10,7 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 using namespace manager;
 
-constexpr Duration kWire = 1ms;
 constexpr Duration kListing = 10ms;
 constexpr Duration kContinue = 50ms;
 constexpr Duration kSeeConnected = 10ms;

@@ -18,6 +18,9 @@ struct PromiseBroken : std::runtime_error {
     std::string so_far;
 };
 
+/// How long a message is under way between any two programs of a script.
+inline constexpr Duration kWire{1'000};
+
 /// What is going to happen, in order of time, then of announcement.
 class Agenda {
   public:

@@ -14,6 +14,8 @@
 
 namespace understudy::sim {
 
+[[nodiscard]] constexpr Duration ms(std::int64_t count) { return Duration(count * 1000); }
+
 /// xorshift-multiply generator (method: SplitMix64); no std::distribution, whose results differ between
 /// libraries.
 class Rng {

@@ -43,9 +43,7 @@ void FaultDriver::begin(const Fault& fault) {
     world_.oracle.something_is_wrong();
     world_.kernel.trace("fault", static_cast<std::uint64_t>(fault.kind), fault.strength,
                         static_cast<std::uint64_t>(fault.lasts.count() / 1000), fault.stays, name_of(fault.kind));
-#ifdef UNDERSTUDY_MARKS
     ++marks::counter(std::string("fault.") + name_of(fault.kind));
-#endif
     if (fault.kind <= FaultKind::partition_partial) break_network(fault);
     else if (fault.kind <= FaultKind::instance_reboot) break_machines(fault);
     else if (fault.kind <= FaultKind::fence_failing) break_hosts(fault);

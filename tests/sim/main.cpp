@@ -9,8 +9,9 @@
 #include <thread>
 #include <unistd.h>
 
-#include "protocol/planted.hpp"
+#include "base/version.hpp"
 #include "tests/sim/coverage.hpp"
+#include "tests/sim/instruments.hpp"
 #include "tests/sim/planted.hpp"
 #include "tests/sim/world.hpp"
 
@@ -55,8 +56,8 @@ void usage() {
         "  --cycles N      terminals released N times in turn; each attaches again\n"
         "  --twice         each seed twice: the trace hashes must be equal\n"
         "  --large         20,000 nodes, 5,000 terminals, a domain of 2,000 nodes is lost\n"
-        "  --quiet         failures and the summary only\n"
-        "  --plant NAME, --planted FILE   (understudy-sim-planted) switch a bug on; check that all of FILE are caught\n"
+        "  --quiet         failures and the summary only     --version\n"
+        "  --plant NAME    switch a bug on            --planted FILE  check that all bugs of FILE are caught\n"
         "exit: 0 all promises held, 10 crash, 11 safety, 12 liveness, 13 coverage, 2 usage");
 }
 
@@ -65,6 +66,7 @@ struct Command {
     std::string seed_file;
     std::string plant_file;
     bool quiet = false;
+    bool version = false;
     bool bad = false;
 };
 
@@ -105,6 +107,7 @@ Command parse(int count, char** arguments) {
         else if (option == "--coverage") options.coverage = true;
         else if (option == "--twice") options.twice = true;
         else if (option == "--quiet") command.quiet = true;
+        else if (option == "--version") command.version = true;
         else if (option == "--large") options.large = true;
         else command.bad = true;
     }
@@ -114,12 +117,6 @@ Command parse(int count, char** arguments) {
     }
     if (options.nodes < 4 || options.nodes > 200000 || options.terminals > 100000 || options.jobs == 0 ||
         options.cycles > 100000) command.bad = true;
-#ifndef UNDERSTUDY_PLANTED_BUGS
-    if (!options.plant.empty() || !command.plant_file.empty()) {
-        std::fprintf(stderr, "--plant: this program was built without planted bugs; use understudy-sim-planted\n");
-        command.bad = true;
-    }
-#endif
     return command;
 }
 
@@ -166,9 +163,7 @@ class Batch {
             one(seeds_[mine]);
         }
         const std::lock_guard lock(mutex_);
-#ifdef UNDERSTUDY_MARKS
-        for (const auto& [name, count] : understudy::marks::counters()) marks_[name] += count;
-#endif
+        for (const auto& [name, count] : marks_of_this_thread()) marks_[name] += count;
     }
 
     Outcome simulate(std::uint64_t seed, std::string& error) {
@@ -180,9 +175,7 @@ class Batch {
 
     void one(std::uint64_t seed) {
         current_seed = seed;
-#ifdef UNDERSTUDY_PLANTED_BUGS
-        understudy::planted::selected() = command_.options.plant;
-#endif
+        plant(command_.options.plant);
         std::string error;
         const auto began = std::chrono::steady_clock::now();
         Outcome outcome = simulate(seed, error);
@@ -254,6 +247,10 @@ int main(int count, char** arguments) {
         usage();
         return static_cast<int>(Exit::usage);
     }
+    if (command.version) {
+        std::printf("understudy-sim %s\n", understudy::kRelease);
+        return 0;
+    }
     std::vector<std::uint64_t> seeds;
     if (!command.seed_file.empty()) {
         if (!read_seeds(command.seed_file, seeds)) return static_cast<int>(Exit::usage);
@@ -262,9 +259,7 @@ int main(int count, char** arguments) {
     }
     std::signal(SIGABRT, on_crash);
     std::signal(SIGSEGV, on_crash);
-#ifdef UNDERSTUDY_PLANTED_BUGS
     if (!command.plant_file.empty()) return run_planted(command.plant_file, command.options);
-#endif
     Batch batch(command, std::move(seeds));
     return batch.run();
 }

@@ -13,12 +13,6 @@ namespace understudy::sim {
 
 using namespace understudy::manager;
 
-namespace {
-
-Duration ms(std::int64_t count) { return Duration(count * 1000); }
-
-}  // namespace
-
 SimManager::SimManager(World& world, Rng rng) : world_(world), rng_(rng) {
     clock_.parts_per_million = rng_.between(-9000, 9000);
     clock_.origin_us = rng_.between(0, 1'000'000'000);

@@ -12,8 +12,6 @@ constexpr std::size_t kBacklog = 4096;
 constexpr Duration kCheckpointInterval{10'000'000};
 constexpr Duration kPoll{1'000'000};
 
-Duration ms(std::int64_t count) { return Duration(count * 1000); }
-
 /// One message in the trace: registration (or sequence), epoch, revision or phase.
 void chatter(Kernel& kernel, const char* what, NodeId node, const Message& message) {
     std::uint64_t registration = 0;

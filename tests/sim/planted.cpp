@@ -8,12 +8,11 @@
 #include <sstream>
 #include <thread>
 
-#include "protocol/planted.hpp"
+#include "tests/sim/instruments.hpp"
 #include "tests/sim/world.hpp"
 
 namespace understudy::sim {
 
-#ifdef UNDERSTUDY_PLANTED_BUGS
 namespace {
 
 struct Bug {
@@ -49,7 +48,7 @@ bool matches(const std::string& expected, const std::string& promise) {
 
 /// The line for the table; `caught` says whether the promise was seen to break.
 std::string hunt(const Bug& bug, Options options, bool& caught) {
-    planted::selected() = bug.name;
+    plant(bug.name);
     options.plant = bug.name;
     options.faults = bug.faults;
     options.minutes = bug.minutes;
@@ -61,10 +60,10 @@ std::string hunt(const Bug& bug, Options options, bool& caught) {
         const Outcome outcome = world.run();
         if (outcome.exit == Exit::ok) continue;
         caught = matches(bug.promise, outcome.promise);
-        planted::selected().clear();
+        plant({});
         return "seed " + std::to_string(seed) + ": " + outcome.promise + ": " + outcome.text;
     }
-    planted::selected().clear();
+    plant({});
     return error.empty() ? "not caught within " + std::to_string(bug.seeds) + " seeds" : error;
 }
 
@@ -96,8 +95,5 @@ int run_planted(const std::string& path, const Options& options) {
     std::printf("%zu of %zu planted bugs caught\n", caught_count.load(), bugs.size());
     return static_cast<int>(caught_count == bugs.size() ? Exit::ok : Exit::coverage);
 }
-#else
-int run_planted(const std::string&, const Options&) { return static_cast<int>(Exit::usage); }
-#endif
 
 }  // namespace understudy::sim

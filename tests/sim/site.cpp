@@ -6,12 +6,6 @@
 #include "tests/sim/world.hpp"
 
 namespace understudy::sim {
-namespace {
-
-Duration ms(std::int64_t count) { return Duration(count * 1000); }
-
-}  // namespace
-
 void Site::build() {
     for (std::uint32_t i = 0; i < world_.plan.hosts; ++i) {
         Host host;

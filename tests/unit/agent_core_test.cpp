@@ -12,7 +12,7 @@ namespace {
 TimePoint at(Duration since) { return TimePoint{} + since; }
 
 /// An agent with the other side of its conversation in the test's hands.
-struct Bench {
+struct AgentBench {
     AgentCore core{Identity{NodeId{7}, 99, "test", "host", 4, 5900, "door", 512, true, ""}};
     std::vector<Action> actions;
     TimePoint now = at(1s);
@@ -88,7 +88,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("agent core: Hello is repeated every heartbeat interval until a Welcome answers it") {
-    Bench bench;
+    AgentBench bench;
     bench.start();
     REQUIRE(bench.sent<Hello>().size() == 1);
     CHECK(bench.wake == at(2s));
@@ -102,7 +102,7 @@ TEST_CASE("agent core: Hello is repeated every heartbeat interval until a Welcom
 }
 
 TEST_CASE("agent core: a Welcome to another incarnation, another Hello or without a lease is not obeyed") {
-    Bench bench;
+    AgentBench bench;
     bench.start();
     Welcome welcome = bench.welcome(5, 1);
     welcome.incarnation = 98;
@@ -119,7 +119,7 @@ TEST_CASE("agent core: a Welcome to another incarnation, another Hello or withou
 }
 
 TEST_CASE("agent core: a second Welcome does not replace a living registration") {
-    Bench bench;
+    AgentBench bench;
     bench.start();
     bench.wake_until(at(2s));
     bench.say(bench.welcome(5, 1));
@@ -128,7 +128,7 @@ TEST_CASE("agent core: a second Welcome does not replace a living registration")
 }
 
 TEST_CASE("agent core: the manager's clock is taken from an acknowledgement once, not when it comes late again") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();  // heartbeats at 1 s, 2 s, …
     CHECK(bench.core.manager_wall_ms(bench.now) == 0);
     const HeartbeatAck early{bench.core.registration(), 1, 500'000};
@@ -141,7 +141,7 @@ TEST_CASE("agent core: the manager's clock is taken from an acknowledgement once
 }
 
 TEST_CASE("agent core: the lease counts from when the acknowledged heartbeat was sent") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();  // Hello at 1 s, heartbeats at 1 s, 2 s, …
     CHECK(bench.core.lease_valid(at(10999ms)));
     bench.wake_until(at(5500ms));
@@ -151,7 +151,7 @@ TEST_CASE("agent core: the lease counts from when the acknowledged heartbeat was
 }
 
 TEST_CASE("agent core: an acknowledgement under an old registration renews nothing") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.wake_until(at(5s));
     bench.say(HeartbeatAck{4, 3});
@@ -160,7 +160,7 @@ TEST_CASE("agent core: an acknowledgement under an old registration renews nothi
 }
 
 TEST_CASE("agent core: when the lease runs out every primary freezes, the door closes and Hello goes out") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.run(1);
     bench.wake_until(at(10999ms));
@@ -176,7 +176,7 @@ TEST_CASE("agent core: when the lease runs out every primary freezes, the door c
 }
 
 TEST_CASE("agent core: an event that arrives after the lease ran out finds it frozen, not obeying") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.run(1);
     bench.now = at(60s);
@@ -187,7 +187,7 @@ TEST_CASE("agent core: an event that arrives after the lease ran out finds it fr
 }
 
 TEST_CASE("agent core: a frozen session thaws only when it is assigned again at its epoch as primary") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.run(1);
     bench.wake_until(at(12s));  // Hello numbers 2 (at expiry) and 3
@@ -209,7 +209,7 @@ TEST_CASE("agent core: a frozen session thaws only when it is assigned again at 
 }
 
 TEST_CASE("agent core: after a manager restart inside the lease a session simply goes on") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.run(1);
     bench.now = at(3s);
@@ -227,7 +227,7 @@ TEST_CASE("agent core: after a manager restart inside the lease a session simply
 }
 
 TEST_CASE("agent core: nothing is obeyed while a Hello is unanswered") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.say(NotRegistered{5, ""});
     AssignSession assign = bench.session(Duty::primary, 1);
@@ -237,7 +237,7 @@ TEST_CASE("agent core: nothing is obeyed while a Hello is unanswered") {
 }
 
 TEST_CASE("agent core: an older epoch, and an older revision of the same epoch, are refused") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.run(4);
     const AssignSession late = bench.session(Duty::backup, 3);
@@ -253,7 +253,7 @@ TEST_CASE("agent core: an older epoch, and an older revision of the same epoch, 
 }
 
 TEST_CASE("agent core: the same assignment again is answered with the present status and performed once") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     const AssignSession assign = bench.session(Duty::primary, 1);
     bench.say(assign);
@@ -267,7 +267,7 @@ TEST_CASE("agent core: the same assignment again is answered with the present st
 }
 
 TEST_CASE("agent core: released for a session that is not here is answered with released") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     const AssignSession assign = bench.session(Duty::released, 8);
     bench.say(assign);
@@ -282,7 +282,7 @@ TEST_CASE("agent core: released for a session that is not here is answered with 
 }
 
 TEST_CASE("agent core: a session that ended under an epoch is never started again under it") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.run(2);
     bench.report(Phase::ended, 2, Ending::crashed);
@@ -296,7 +296,7 @@ TEST_CASE("agent core: a session that ended under an epoch is never started agai
 }
 
 TEST_CASE("agent core: a report is repeated until it is acknowledged, a released session is then forgotten") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.run(1);
     bench.say(bench.session(Duty::released, 1));
@@ -313,7 +313,7 @@ TEST_CASE("agent core: a report is repeated until it is acknowledged, a released
 }
 
 TEST_CASE("agent core: the door opens to a fitting ticket only") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     AssignSession assign = bench.session(Duty::primary, 2);
     assign.presentation_epoch = 6;
@@ -340,7 +340,7 @@ TEST_CASE("agent core: the door opens to a fitting ticket only") {
 }
 
 TEST_CASE("agent core: a desktop follows the same rules and reports its layout") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     AssignDesktop assign;
     assign.registration = 5;
@@ -362,7 +362,7 @@ TEST_CASE("agent core: a desktop follows the same rules and reports its layout")
 }
 
 TEST_CASE("agent core: nonsense is counted, not obeyed") {
-    Bench bench;
+    AgentBench bench;
     bench.enter();
     bench.say(Hello{});
     bench.say(AdminReply{});

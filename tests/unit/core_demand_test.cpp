@@ -11,12 +11,12 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Two hosts and a pool that follows demand; a window of ten minutes.
-struct Site {
+struct DemandSite {
     State state{Settings{}};
     PoolRecord& pool = state.pools.edit("small");
     PoolLive& live = state.pool_live["small"];
 
-    Site() {
+    DemandSite() {
         state.now = TimePoint{} + 1h;
         for (const std::uint64_t id : {1, 2}) {
             state.hosts.edit(HostId(id)).id = HostId(id);
@@ -36,7 +36,7 @@ struct Site {
 }  // namespace
 
 TEST_CASE("demand: a pool that does not follow it aims at its minima") {
-    Site site;
+    DemandSite site;
     site.pool.follow_demand = false;
     site.taken(100, 1min);
     site.live.usual.made = 60s;
@@ -47,7 +47,7 @@ TEST_CASE("demand: a pool that does not follow it aims at its minima") {
 }
 
 TEST_CASE("demand: as many idle as are taken while one is made, rounded up") {
-    Site site;
+    DemandSite site;
     site.live.usual.made = 60s;
     site.taken(21, 5min);
     CHECK(target_of(site.state, site.pool).idle == 3);  // 21 in 600 s, 60 s each
@@ -58,7 +58,7 @@ TEST_CASE("demand: as many idle as are taken while one is made, rounded up") {
 }
 
 TEST_CASE("demand: what was taken before the window is forgotten, and an unknown time counts as none") {
-    Site site;
+    DemandSite site;
     site.taken(60, 11min);
     site.live.usual.made = 60s;
     CHECK(target_of(site.state, site.pool).idle == 1);
@@ -70,7 +70,7 @@ TEST_CASE("demand: what was taken before the window is forgotten, and an unknown
 }
 
 TEST_CASE("demand: machines that stand still cover the long way, idle ones the short way") {
-    Site site;
+    DemandSite site;
     site.live.usual = {60s, 50s, 1s};
     site.taken(30, 1min);
     const Target target = target_of(site.state, site.pool);
@@ -79,7 +79,7 @@ TEST_CASE("demand: machines that stand still cover the long way, idle ones the s
 }
 
 TEST_CASE("demand: the loss of the largest host is covered, where another host could cover it") {
-    Site site;
+    DemandSite site;
     site.live.serving_on = {{HostId(1), 2}, {HostId(2), 3}};
     const Target target = target_of(site.state, site.pool);
     CHECK(target.idle == 3);
@@ -90,7 +90,7 @@ TEST_CASE("demand: the loss of the largest host is covered, where another host c
 }
 
 TEST_CASE("demand: never outside of the pool's limits, and the limit that decides is named") {
-    Site site;
+    DemandSite site;
     site.live.serving_on = {{HostId(1), 40}};
     const Target target = target_of(site.state, site.pool);
     CHECK(target.idle == 6);

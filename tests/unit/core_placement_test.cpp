@@ -10,11 +10,11 @@ using namespace understudy::manager;
 namespace {
 
 /// Hosts a1, a2 in domain a and b1 in domain b; nodes are put on them by the test.
-struct Site {
+struct PlacementSite {
     State state{Settings{}};
     TerminalId terminal{50};
 
-    Site() {
+    PlacementSite() {
         host(1, "a");
         host(2, "a");
         host(3, "b");
@@ -87,7 +87,7 @@ struct Site {
 }  // namespace
 
 TEST_CASE("placement: a backup never shares the host of its primary", "[core]") {
-    Site site;
+    PlacementSite site;
     const NodeId primary = site.node(10, 1);
     const NodeId same = site.node(11, 1);
     const Placement alone = site.backup_of(primary, Separation::host);
@@ -99,7 +99,7 @@ TEST_CASE("placement: a backup never shares the host of its primary", "[core]") 
 }
 
 TEST_CASE("placement: a backup waits for another failure domain while that has room, and not otherwise", "[core]") {
-    Site site;
+    PlacementSite site;
     const NodeId primary = site.node(10, 1);
     const NodeId near = site.node(11, 2);
     const Placement waits = site.backup_of(primary, Separation::domain);
@@ -114,7 +114,7 @@ TEST_CASE("placement: a backup waits for another failure domain while that has r
 }
 
 TEST_CASE("placement: a machine that is coming in another domain is waited for", "[core]") {
-    Site site;
+    PlacementSite site;
     const NodeId primary = site.node(10, 1);
     site.node(11, 2);
     site.node(12, 3, NodeState::booting);
@@ -123,7 +123,7 @@ TEST_CASE("placement: a machine that is coming in another domain is waited for",
 }
 
 TEST_CASE("placement: applications of one terminal are spread, and packed only when nothing else is free", "[core]") {
-    Site site;
+    PlacementSite site;
     const NodeId used = site.node(10, 1, NodeState::serving, Role::execution);
     site.session(60, used);
     PlacementRequest request;
@@ -137,7 +137,7 @@ TEST_CASE("placement: applications of one terminal are spread, and packed only w
 }
 
 TEST_CASE("placement: suspects, drained nodes, other roles, flavours and full nodes are excluded with words", "[core]") {
-    Site site;
+    PlacementSite site;
     const NodeId full = site.node(10, 1, NodeState::serving, Role::execution);
     site.session(60, full);
     site.session(61, full);
@@ -165,7 +165,7 @@ TEST_CASE("placement: suspects, drained nodes, other roles, flavours and full no
 }
 
 TEST_CASE("placement: where it failed lately is taken only when nothing else is left", "[core]") {
-    Site site;
+    PlacementSite site;
     const NodeId bad = site.node(10, 1);
     PlacementRequest request;
     request.role = Role::execution;
@@ -179,7 +179,7 @@ TEST_CASE("placement: where it failed lately is taken only when nothing else is 
 }
 
 TEST_CASE("placement: the same question has the same answer, ties go to the lowest id", "[core]") {
-    Site site;
+    PlacementSite site;
     site.node(12, 2);
     site.node(11, 1);
     site.node(13, 3);
@@ -193,7 +193,7 @@ TEST_CASE("placement: the same question has the same answer, ties go to the lowe
 }
 
 TEST_CASE("placement: who has the environment comes first, and an enrolled machine that could not get it is excluded") {
-    Site site;
+    PlacementSite site;
     EnvironmentRecord& office = site.state.environments.edit("office");
     office = {"office", "sha256:1", 1};
     site.node(10, 1);
@@ -216,7 +216,7 @@ TEST_CASE("placement: who has the environment comes first, and an enrolled machi
 }
 
 TEST_CASE("placement: a pool that packs takes the machine and the host that are used most, one that spreads the least") {
-    Site site;
+    PlacementSite site;
     site.node(10, 1);
     site.node(11, 1);
     site.node(20, 2);
@@ -245,7 +245,7 @@ TEST_CASE("placement: a pool that packs takes the machine and the host that are 
 }
 
 TEST_CASE("open hosts: every rule that excludes a host has words, and what stands still or is being made counts") {
-    Site site;
+    PlacementSite site;
     site.state.pools.edit("small").disk_mib = 600;
     HostRecord& full = site.state.hosts.edit(HostId(1));
     full.vcpus = 2;

@@ -9,42 +9,42 @@ using namespace std::chrono_literals;
 
 namespace {
 
-TimePoint at(Duration since) { return TimePoint{} + since; }
+TimePoint moment(Duration since) { return TimePoint{} + since; }
 constexpr TimerKey kNode{TimerKind::node, 7};
 
 }  // namespace
 
 TEST_CASE("timers: a deadline that is armed again fires once, at the earlier time", "[core]") {
     Timers timers;
-    timers.arm(kNode, at(5s));
-    timers.arm(kNode, at(3s));
-    timers.arm(kNode, at(9s));
-    CHECK(timers.next() == at(3s));
+    timers.arm(kNode, moment(5s));
+    timers.arm(kNode, moment(3s));
+    timers.arm(kNode, moment(9s));
+    CHECK(timers.next() == moment(3s));
     TimerKey key;
-    CHECK_FALSE(timers.take_due(at(2999ms), key));
-    REQUIRE(timers.take_due(at(3s), key));
+    CHECK_FALSE(timers.take_due(moment(2999ms), key));
+    REQUIRE(timers.take_due(moment(3s), key));
     CHECK(key == kNode);
-    CHECK_FALSE(timers.take_due(at(100s), key));
+    CHECK_FALSE(timers.take_due(moment(100s), key));
     CHECK(timers.next() == kNever);
 }
 
 TEST_CASE("timers: what was taken can be armed again for a later time", "[core]") {
     Timers timers;
     TimerKey key;
-    timers.arm(kNode, at(1s));
-    REQUIRE(timers.take_due(at(1s), key));
-    timers.arm(kNode, at(4s));
-    CHECK(timers.next() == at(4s));
+    timers.arm(kNode, moment(1s));
+    REQUIRE(timers.take_due(moment(1s), key));
+    timers.arm(kNode, moment(4s));
+    CHECK(timers.next() == moment(4s));
 }
 
 TEST_CASE("timers: subjects of different kinds do not meet, and equal times fire in key order", "[core]") {
     Timers timers;
-    timers.arm({TimerKind::host, 1}, at(1s));
-    timers.arm({TimerKind::node, 2}, at(1s));
-    timers.arm({TimerKind::node, 1}, at(1s));
+    timers.arm({TimerKind::host, 1}, moment(1s));
+    timers.arm({TimerKind::node, 2}, moment(1s));
+    timers.arm({TimerKind::node, 1}, moment(1s));
     std::vector<TimerKey> fired;
     TimerKey key;
-    while (timers.take_due(at(1s), key)) fired.push_back(key);
+    while (timers.take_due(moment(1s), key)) fired.push_back(key);
     CHECK(fired == std::vector<TimerKey>{{TimerKind::node, 1}, {TimerKind::node, 2}, {TimerKind::host, 1}});
 }
 

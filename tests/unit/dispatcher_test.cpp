@@ -45,7 +45,7 @@ struct FakeOutlet : OutletPort {
 
 using Log = std::vector<std::string>;
 
-struct Bench {
+struct DispatcherBench {
     FakeStore store;
     FakeSealer sealer;
     FakeOutlet outlet;
@@ -72,10 +72,10 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("dispatcher: a dependent action waits for its own and every earlier record, in order") {
-    Bench bench;
-    bench.step({{"a", {1}}}, {Bench::create(1)});
-    bench.step({}, {Bench::create(2)});
-    bench.step({{"b", {2}}}, {Bench::create(3)});
+    DispatcherBench bench;
+    bench.step({{"a", {1}}}, {DispatcherBench::create(1)});
+    bench.step({}, {DispatcherBench::create(2)});
+    bench.step({{"b", {2}}}, {DispatcherBench::create(3)});
     CHECK(bench.outlet.log.empty());
     REQUIRE(bench.store.commits.size() == 1);
     CHECK(bench.store.commits[0].guard == StoreHead{10, 1});
@@ -87,14 +87,14 @@ TEST_CASE("dispatcher: a dependent action waits for its own and every earlier re
     bench.answer(CommitOutcome::committed);
     CHECK(bench.outlet.log == Log{"create 1", "create 2", "create 3"});
     CHECK(bench.dispatcher.quiet());
-    bench.step({}, {Bench::create(4)});
+    bench.step({}, {DispatcherBench::create(4)});
     CHECK(bench.outlet.log.back() == "create 4");
 }
 
 TEST_CASE("dispatcher: of what waits for the same commit, words leave before the work of hypervisors; each kind keeps its order") {
-    Bench bench;
+    DispatcherBench bench;
     const Action fence = FenceHost{OperationId{1}, HostId{7}};
-    bench.step({{"a", {1}}}, {Bench::create(1), SendToNode{NodeId{5}, Welcome{}}, Bench::create(2), fence, SendToClient{ClientId{6}, TerminalWaiting{}}});
+    bench.step({{"a", {1}}}, {DispatcherBench::create(1), SendToNode{NodeId{5}, Welcome{}}, DispatcherBench::create(2), fence, SendToClient{ClientId{6}, TerminalWaiting{}}});
     bench.step({}, {SendToNode{NodeId{4}, Welcome{}}});
     bench.answer(CommitOutcome::committed);
     CHECK(bench.outlet.log == Log{"node 5 Welcome", "fence 7", "client 6 TerminalWaiting", "node 4 Welcome", "create 1", "create 2"});
@@ -102,13 +102,13 @@ TEST_CASE("dispatcher: of what waits for the same commit, words leave before the
 }
 
 TEST_CASE("dispatcher: independent actions leave at once") {
-    Bench bench;
+    DispatcherBench bench;
     bench.dispatcher.accept(bench.now, Step{{{"a", {1}}}, {Note{Note::Weight::notice, {}, "x"}}, {}, kNever});
     CHECK(bench.outlet.log == Log{"note x"});
 }
 
 TEST_CASE("dispatcher: batches that wait are merged, the newest value of a key wins") {
-    Bench bench;
+    DispatcherBench bench;
     bench.step({{"a", {1}}}, {});
     bench.step({{"b", {1}}, {"c", {1}}}, {});
     bench.step({{"b", {2}}}, {});
@@ -118,8 +118,8 @@ TEST_CASE("dispatcher: batches that wait are merged, the newest value of a key w
 }
 
 TEST_CASE("dispatcher: a failed batch is tried again, unchanged, with growing pauses, and the core hears of it") {
-    Bench bench;
-    bench.step({{"a", {1}}}, {Bench::create(1)});
+    DispatcherBench bench;
+    bench.step({{"a", {1}}}, {DispatcherBench::create(1)});
     bench.answer(CommitOutcome::failed);
     CHECK_FALSE(bench.dispatcher.take_event().has_value());
     bench.step({{"a", {2}}}, {});
@@ -141,8 +141,8 @@ TEST_CASE("dispatcher: a failed batch is tried again, unchanged, with growing pa
 }
 
 TEST_CASE("dispatcher: an unknown outcome is neither success nor failure until the head was read") {
-    Bench bench;
-    bench.step({{"a", {1}}}, {Bench::create(1)});
+    DispatcherBench bench;
+    bench.step({{"a", {1}}}, {DispatcherBench::create(1)});
     bench.answer(CommitOutcome::unknown);
     CHECK(bench.outlet.log.empty());
     REQUIRE(bench.store.heads_asked == 1);
@@ -172,13 +172,13 @@ TEST_CASE("dispatcher: an unknown outcome is neither success nor failure until t
         bench.dispatcher.head_answered(bench.now, StoreHead{11, 78});
         REQUIRE(bench.dispatcher.fatal().has_value());
         CHECK(bench.dispatcher.fatal()->message.find("another manager owns this store") != std::string::npos);
-        bench.step({}, {Bench::create(9)});
+        bench.step({}, {DispatcherBench::create(9)});
         CHECK(bench.outlet.log.empty());
     }
 }
 
 TEST_CASE("dispatcher: a store that does not answer is told to the core once") {
-    Bench bench;
+    DispatcherBench bench;
     bench.step({{"a", {1}}}, {});
     CHECK(bench.dispatcher.wake_at() == bench.now + 3s);
     bench.pass(3s);
@@ -188,7 +188,7 @@ TEST_CASE("dispatcher: a store that does not answer is told to the core once") {
 }
 
 TEST_CASE("dispatcher: a waiting assignment gives way to a newer one for the same subject, so queues stay bounded") {
-    Bench bench;
+    DispatcherBench bench;
     bench.step({{"a", {1}}}, {});
     for (std::uint64_t revision = 1; revision <= 20000; ++revision) {
         AssignSession assign;
@@ -216,7 +216,7 @@ TEST_CASE("dispatcher: a waiting assignment gives way to a newer one for the sam
 }
 
 TEST_CASE("dispatcher: tickets are sealed and the verifying key added at the moment of sending") {
-    Bench bench;
+    DispatcherBench bench;
     AssignDesktop desktop;
     desktop.windows.resize(2);
     desktop.windows[0].ticket.claims.door = NodeId{4};
@@ -229,7 +229,7 @@ TEST_CASE("dispatcher: tickets are sealed and the verifying key added at the mom
 }
 
 TEST_CASE("dispatcher: an Echo comes back when everything before it is durable") {
-    Bench bench;
+    DispatcherBench bench;
     bench.step({{"a", {1}}}, {Echo{IncidentId{6}}});
     CHECK_FALSE(bench.dispatcher.take_event().has_value());
     bench.answer(CommitOutcome::committed);

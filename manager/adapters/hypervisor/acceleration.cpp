@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kDevice = "/dev/kvm";
 constexpr const char* kQemu = "qemu-system-x86_64";
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kBootPatience{10};
 /// Our process 1 says this when it finds no root disk: user space was reached.
 constexpr const char* kSignOfLife = "can't start:";
 
@@ -36,7 +36,7 @@ AccelerationVerdict try_kvm(const std::string& kernel, const std::string& initrd
     const auto heard = listen_to_program(
         {kQemu, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "pc,accel=kvm", "-cpu", "host",
          "-m", "256", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 root=/dev/null", "-serial", "stdio"},
-        kPatience, kSignOfLife);
+        kBootPatience, kSignOfLife);
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
     if (!heard) return {"tcg", "KVM could not be tried: " + heard.error().message};
     if (heard->text.find(kSignOfLife) != std::string::npos) {
@@ -44,7 +44,7 @@ AccelerationVerdict try_kvm(const std::string& kernel, const std::string& initrd
     }
     if (!heard->ended) {
         return {"tcg", "KVM is offered but does not work: a tiny guest said nothing within " +
-                           std::to_string(kPatience.count()) + " s; software emulation is used"};
+                           std::to_string(kBootPatience.count()) + " s; software emulation is used"};
     }
     std::string words = heard->text.substr(0, 200);
     std::replace(words.begin(), words.end(), '\n', ' ');

@@ -15,7 +15,7 @@ namespace understudy::manager {
 namespace {
 
 constexpr const char* kLoopback = "127.0.0.1";
-constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::seconds kFilterPatience{20};
 /// For the lock of other programs that change the filter.
 constexpr const char* kWait = "10";
 /// A pipe takes so much without a reader.
@@ -53,7 +53,7 @@ bool has(IpFamily family) { return family == IpFamily::ipv4 || ::access("/proc/n
 Result<Hook> look_for_hook(const Tools& tools, const AccountRange& accounts) {
     std::vector<std::string> command{tools.ask, "-w", kWait, "-C"};
     for (std::string& word : hook_words(accounts)) command.push_back(std::move(word));
-    const auto asked = run_with_input(command, {}, kPatience);
+    const auto asked = run_with_input(command, {}, kFilterPatience);
     if (!asked) return tl::unexpected(asked.error());
     // It has several ways to say no, one of them for a chain that there is not yet. What is really wrong the change will say.
     return asked->status == 0 ? Hook::present : Hook::absent;
@@ -63,7 +63,7 @@ Result<> change(const Tools& tools, const std::string& text) {
     if (text.size() > kMostText) {
         return failure(ErrorCode::limit, "the packet filter for guests would have too many rules: let fewer enrolled machines be on this one");
     }
-    const auto done = run_with_input({tools.change, "-w", kWait, "--noflush"}, text, kPatience);
+    const auto done = run_with_input({tools.change, "-w", kWait, "--noflush"}, text, kFilterPatience);
     if (!done) return tl::unexpected(done.error());
     if (done->status != 0) return failure(ErrorCode::failed, std::string(tools.change) + " failed: " + done->text.substr(0, done->text.find('\n')));
     return {};

@@ -16,7 +16,7 @@ namespace understudy::manager {
 namespace {
 
 constexpr const char* kHome = "/var/lib/libvirt/understudy/";
-constexpr const char* kWhole = ".whole";  ///< exists beside a volume whose content arrived completely
+constexpr const char* kWholeSuffix = ".whole";  ///< exists beside a volume whose content arrived completely
 constexpr std::size_t kDigestLetters = 16;
 constexpr std::array kOwnVolumes{"disk.qcow2", "seed.img", "console.log"};
 
@@ -131,11 +131,11 @@ Result<std::string> HostVolumes::bring(virConnectPtr connection, const KnownFile
     const auto place = pool(connection);
     if (!place) return tl::unexpected(place.error());
     const std::string full_name = name + "." + file.digest.substr(0, kDigestLetters);
-    if (exists(place->get(), full_name + kWhole)) {
+    if (exists(place->get(), full_name + kWholeSuffix)) {
         const Volume volume(virStorageVolLookupByName(place->get(), full_name.c_str()));
         if (volume) return path_of(volume);
     }
-    remove_earlier(place->get(), name, full_name + kWhole);
+    remove_earlier(place->get(), name, full_name + kWholeSuffix);
     const UniqueFd source(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat facts {};
     if (!source || ::fstat(source.get(), &facts) != 0) return system_failure("read " + file.path);
@@ -143,7 +143,7 @@ Result<std::string> HostVolumes::bring(virConnectPtr connection, const KnownFile
     auto volume = make_afresh(place->get(), full_name, bytes, "raw");
     if (!volume) return tl::unexpected(volume.error());
     auto whole = upload(connection, *volume, source.get(), bytes, full_name).and_then([&] {
-        return make_afresh(place->get(), full_name + kWhole, 1, "raw").map([](const Volume&) {});
+        return make_afresh(place->get(), full_name + kWholeSuffix, 1, "raw").map([](const Volume&) {});
     });
     if (!whole) return tl::unexpected(whole.error());
     return path_of(*volume);

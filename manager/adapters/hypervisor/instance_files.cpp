@@ -15,13 +15,12 @@
 
 #include "manager/adapters/config/state_directory.hpp"
 #include "manager/adapters/hypervisor/domain_xml.hpp"
+#include "manager/adapters/hypervisor/overlay_disk.hpp"
 #include "manager/adapters/system/files.hpp"
-#include "manager/adapters/system/run_program.hpp"
 
 namespace understudy::manager {
 namespace {
 
-constexpr std::chrono::seconds kDiskPatience{30};
 constexpr std::size_t kSeedBlock = 65536;
 
 std::string text_of(const toml::table& table) {
@@ -125,9 +124,7 @@ Result<> InstanceFiles::make_disk(const InstanceSpec& spec, const KnownFile& bas
     std::error_code problem;
     std::filesystem::remove(disk, problem);
     if (problem) return failure(ErrorCode::failed, "cannot remove " + disk + ": " + problem.message());
-    auto made = run_program({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base.path, disk, std::to_string(*bytes)}, kDiskPatience);
-    if (!made) return tl::unexpected(made.error());
-    return {};
+    return make_overlay({base.path, "raw"}, disk, *bytes);
 }
 
 std::string InstanceFiles::held_seed() { return padded("[held]\nheld = true\n"); }

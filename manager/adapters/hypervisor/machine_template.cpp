@@ -13,7 +13,7 @@
 namespace understudy::manager {
 namespace {
 
-constexpr const char* kWhole = "template.toml";
+constexpr const char* kWholeFile = "template.toml";
 
 }  // namespace
 
@@ -30,7 +30,7 @@ std::mutex& MachineTemplates::lock_of(const std::string& key) {
 
 MachineTemplates::Use MachineTemplates::use(const std::string& key) {
     Use use{std::unique_lock(lock_of(key)), false};
-    use.ready = ::access(path(key, kWhole).c_str(), R_OK) == 0;
+    use.ready = ::access(path(key, kWholeFile).c_str(), R_OK) == 0;
     return use;
 }
 
@@ -47,7 +47,7 @@ Result<> MachineTemplates::begin(const std::string& key) {
 Result<> MachineTemplates::finish(const std::string& key) {
     const std::lock_guard guard(mutex_);
     making_.erase(key);
-    return write_file(path(key, kWhole), "# The frozen machine in this folder is whole.\n");
+    return write_file(path(key, kWholeFile), "# The frozen machine in this folder is whole.\n");
 }
 
 void MachineTemplates::give_up(const std::string& key) {

@@ -3,23 +3,21 @@
 // within tens of milliseconds when somebody needs it. Part of LibvirtHypervisor.
 #include "manager/adapters/hypervisor/libvirt_hypervisor.hpp"
 
-#include <chrono>
 #include <filesystem>
 
 #include <libvirt/virterror.h>
 #include <sodium.h>
 #include <unistd.h>
 
+#include "manager/adapters/hypervisor/overlay_disk.hpp"
 #include "manager/adapters/hypervisor/saved_domain.hpp"
 #include "manager/adapters/system/files.hpp"
-#include "manager/adapters/system/run_program.hpp"
 
 namespace understudy::manager {
 namespace {
 
 /// As the settings' boot_limit: emulated on a busy machine.
 constexpr int kBootPatienceMs = 120'000;
-constexpr std::chrono::seconds kDiskPatience{30};
 /// What a held agent says when it has done everything that copies share.
 constexpr const char* kHeld = "held: waiting for a seed";
 
@@ -63,8 +61,7 @@ Result<> LibvirtHypervisor::boot_and_freeze(virConnectPtr connection, const Inst
     plan->name = template_name(key);
     plan->door_address.clear();  // nobody comes in
     auto made = write_file(disks.seed, InstanceFiles::held_seed()).and_then([&] {
-        return run_program({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", disks.base, disks.disk, std::to_string(*bytes)}, kDiskPatience)
-            .map([](const std::string&) {});
+        return make_overlay({disks.base, "raw"}, disks.disk, *bytes);
     });
     if (made) made = write_file(disks.console, {}).and_then([&] { return hand_over(*plan, disks); });
     if (!made) return made;
@@ -114,7 +111,7 @@ Result<> LibvirtHypervisor::restore_copy(virConnectPtr connection, const Instanc
     const std::string memory = templates_.path(key, "memory.save");
     std::error_code ignored;
     std::filesystem::remove(disks.disk, ignored);
-    auto ready = run_program({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disks.base, disks.disk}, kDiskPatience).and_then([&](const std::string&) {
+    auto ready = make_overlay({disks.base, "qcow2"}, disks.disk).and_then([&] {
         return hand_over(*plan, disks).and_then([&] { return rename_saved_domain(memory, domain_xml(*plan)); });
     });
     if (!ready) return ready;

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <unistd.h>
 
+#include "base/version.hpp"
 #include "nodes/presentation/window/program.hpp"
 #include "nodes/presentation/window/x_errors.hpp"
 
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
     options.encodings = "copyrect,zrle,hextile,raw";
 
     CLI::App app("One application window on the desktop of a presentation node; driven by JSON lines, see README.md");
+    app.set_version_flag("--version", std::string("understudy-window ") + understudy::kRelease);
     std::uint64_t session = 0;
     app.add_option("--session", session, "number of the session")->required()->check(CLI::PositiveNumber);
     app.add_option("--title", options.window.title, "first title");

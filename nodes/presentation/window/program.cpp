@@ -17,7 +17,6 @@ using std::chrono::milliseconds;
 /// A break shorter than this is not shown: checkpoints interrupt a connection for about that long.
 constexpr milliseconds kGrace{1500};
 /// How long the session may take to adopt the window's size before the picture is fitted instead.
-constexpr milliseconds kSizeAnswer{1000};
 constexpr milliseconds kSilenceCheck{1000};
 constexpr milliseconds kSilent{5000};
 /// A window manager that is just starting can lose the request to show a window; it is repeated.
