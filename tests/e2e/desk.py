@@ -6,7 +6,7 @@ import time
 
 from PIL import Image
 
-from harness import Failed, now_s, say, until
+from harness import PACE, Failed, now_s, say, until
 from screen import COUNTER, MARKER, Counter, Sampler, differing, hexadecimal
 
 # A caret that blinks, and the like.
@@ -80,9 +80,10 @@ class Desk:
               f"typing \"{text.strip()}\" shows in the window of {application}")
 
     def still(self, application, seconds=1.0, limit_s=30):
-        """Waits until a window stands still for that long, and returns its contents. The pointer is put aside."""
+        """Waits until a window stands still for that long, in seconds of the reference machine, and returns its contents. The
+        pointer is put aside."""
         self.probe.ask("move", x=self.cluster.settings["width"] // 2, y=self.cluster.settings["height"] - 5)
-        deadline = now_s() + limit_s
+        deadline, seconds = now_s() + PACE.limit(limit_s), PACE.stretch(seconds)
         before = self.contents(application)
         since = now_s()
         while now_s() - since < seconds:
@@ -93,6 +94,16 @@ class Desk:
             if now_s() > deadline:
                 raise Failed(f"the window of {application} does not come to rest")
         return before
+
+    def looks_again(self, application, picture, pixels, beyond=0):
+        """Waits until the window looks as in `picture`, but for so many pixels; then it has to stay so, at rest. Returns how many
+        pixels differ by more than `beyond`."""
+        until(lambda: differing(picture, self.contents(application), beyond) <= pixels, 30,
+              lambda: f"{application} looks as it did; {differing(picture, self.contents(application), beyond)} pixels differ")
+        left = differing(picture, self.still(application), beyond)
+        if left > pixels:
+            raise Failed(f"{application} looked as it did, and then {left} pixels changed")
+        return left
 
     # ------------------------------------------------------------------ working
 
@@ -152,7 +163,7 @@ class Desk:
         """Begins to wait for the first picture in which the counter's mark is as it should be."""
         area = self.counter.area()
         return self.probe.send("wait", **{"for": "colour"}, colour=hexadecimal(MARKER), epoch=epoch,
-                               at_least=area["width"] * area["height"] * 9 // 10, timeout_ms=seconds * 1000, **area)
+                               at_least=area["width"] * area["height"] * 9 // 10, timeout_ms=int(PACE.limit(seconds) * 1000), **area)
 
     def leave(self):
         if self.sampler:

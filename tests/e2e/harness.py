@@ -46,15 +46,56 @@ def now_s():
     return time.monotonic_ns() / 1e9
 
 
+class Pace:
+    """How slow this machine is. Limits of waits are written as seconds of the reference machine, and are multiplied by
+    `factor`: 1 there and on faster ones, 3 where virtual machines are ready three times as late.
+
+    Measured once in a run, by what the run does anyway: the manager's own figure for the first machine that it made, from the
+    request to the registration of its agent (`making_ms` of a pool in the view). It contains what later waits consist of:
+    emulated processors, the disk, and the competition of as many machines as this test uses.
+    """
+
+    MACHINE_S = 8.0  # from the request to the registration on the reference machine: 2 cores, emulation, two or three made at once
+    MOST = 8         # a slower machine than this is none for these tests; until it is measured, waits are cut there
+
+    def __init__(self):
+        self.factor = None
+
+    def learn(self, view):
+        """Takes the measure from the first view that has one."""
+        made_ms = [pool["making_ms"] for pool in view["pools"] if pool["making_ms"]]
+        if self.factor is None and made_ms:
+            self.measured("a virtual machine is ready", made_ms[0] / 1000, self.MACHINE_S)
+
+    def measured(self, what, took_s, reference_s):
+        """For a run without virtual machines: something else that it begins with, and how long that takes on the reference machine."""
+        self.factor = max(1.0, took_s / reference_s)
+        say(f"pace of this machine: {what} after {took_s:.1f} s; waits end after {self.factor:.1f} × their limits")
+        if self.factor > self.MOST:
+            raise Failed(f"this machine is {self.factor:.1f} times as slow as the reference machine, more than {self.MOST}: nothing "
+                         "could be said of the product here; end what else runs on it")
+
+    def limit(self, seconds):
+        """What `seconds` of the reference machine are on this one."""
+        return seconds * (self.factor or self.MOST)
+
+    def stretch(self, seconds):
+        """The same for what is measured, not waited for: not stretched before the pace is known."""
+        return seconds * (self.factor or 1)
+
+
+PACE = Pace()
+
+
 def until(condition, seconds, what, every=0.1):
-    """Waits until `condition` returns something true, and returns it."""
-    deadline = time.monotonic() + seconds
+    """Waits until `condition` returns something true, and returns it; `seconds` of the reference machine at most."""
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise Failed(f"not within {seconds} s: {what() if callable(what) else what}")
+        if time.monotonic() > began + PACE.limit(seconds):
+            raise Failed(f"not within {PACE.limit(seconds):.0f} s: {what() if callable(what) else what}")
         time.sleep(every)
 
 
@@ -159,10 +200,10 @@ class Probe:
             return list(numbers)
 
     def answer(self, number, seconds=60):
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         with self._changed:
             while number not in self._answers:
-                left = deadline - time.monotonic()
+                left = began + PACE.limit(seconds) - time.monotonic()
                 if left <= 0 or self._process.poll() is not None:
                     raise Failed("the probe does not answer")
                 self._changed.wait(min(left, 1))
@@ -176,16 +217,16 @@ class Probe:
 
     def wait_event(self, name, seconds, since=0, epoch=0):
         """The first event of that name after events[since], of that epoch or a later one."""
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         with self._changed:
             while True:
                 for event in self.events[since:]:
                     if event["event"] == name and event.get("epoch", 0) >= epoch:
                         return event
-                left = deadline - time.monotonic()
+                left = began + PACE.limit(seconds) - time.monotonic()
                 if left <= 0 or self._process.poll() is not None:
                     heard = [f"{e['event']} {e.get('text', '')}" for e in self.events[-5:]]
-                    raise Failed(f"the terminal saw no \"{name}\" within {seconds} s; last: {heard}")
+                    raise Failed(f"the terminal saw no \"{name}\" within {PACE.limit(seconds):.0f} s; last: {heard}")
                 self._changed.wait(min(left, 1))
 
     def screenshot(self, path):
@@ -372,7 +413,9 @@ class Cluster:
         return json.loads(done.stdout) if check else done
 
     def view(self):
-        return self.command("status")
+        view = self.command("status")
+        PACE.learn(view)
+        return view
 
     def node(self, number, view=None):
         for node in (view or self.view())["nodes"]:
@@ -429,6 +472,10 @@ class Cluster:
         if idle < self.settings["min_idle"]:
             missing.append(f"{idle} idle instances")
         return missing
+
+    def first_machine(self):
+        """Waits until the manager has made its first machine: then the pace is known by which all other waits end."""
+        until(lambda: self.view() and PACE.factor, 2 * Pace.MACHINE_S, lambda: f"a first machine registers: {self.view()['nodes']}", every=0.3)
 
     def settle(self, seconds=180, terminal="demo"):
         """Waits until everything runs with all its backups; returns the view."""

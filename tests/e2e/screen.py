@@ -7,7 +7,7 @@ import time
 
 from PIL import Image, ImageChops
 
-from harness import Failed, now_s, until
+from harness import PACE, Failed, now_s, until
 
 MARKER = (255, 0, 255)  # colour 201 of the 256: nothing else on the desktop has it
 # xterm's first eight colours are the digits 0 to 7.
@@ -68,7 +68,7 @@ class Counter:
         return value
 
 
-# Longer than any pause for a checkpoint: a counter that stood still so long stood on a machine that was gone.
+# Longer than any pause for a checkpoint, on the reference machine: a counter that stood still so long stood on a machine that was gone.
 STOOD_STILL_S = 3
 
 
@@ -130,7 +130,7 @@ class Sampler:
             for at, value in list(self.samples):
                 if at <= after or value is None:
                     continue
-                if value < newest or (value > newest and at - since > STOOD_STILL_S):
+                if value < newest or (value > newest and at - since > PACE.stretch(STOOD_STILL_S)):
                     return at, value
                 if value > newest:
                     newest, since = value, at
