@@ -14,13 +14,13 @@ import sys
 import threading
 
 from bad_input import claim
-from desk import Desk, closed_incident
+from desk import closed_incident
 from harness import DEMO_APPLICATIONS, Cluster, now_s, program, say, until
 from run import hold, options_of
 from scenarios import one_application_is_seen_and_typing_reaches_it
 
 SECRET = "signed with this"
-SMALL = {"applications": DEMO_APPLICATIONS[:1], "presentation_backups": 0, "execution_backups": 1, "min_idle": 0, "max_idle": 1}
+TWO_HOSTS = {"applications": DEMO_APPLICATIONS[:1], "min_idle": 0, "max_idle": 1, "hosts": ("one", "two"), "separation": "host"}
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -77,10 +77,8 @@ class Notifier:
         claim(code == 0, f"notify ended with {code} after SIGTERM")
 
 
-def an_incident_reaches_a_program_and_a_web_address_once_each_and_signed():
-    with Cluster("notices", **SMALL) as cluster, contextlib.ExitStack() as ending:
-        desk = Desk(cluster)
-        one_application_is_seen_and_typing_reaches_it(cluster, desk)
+def an_incident_reaches_a_program_and_a_web_address_once_each_and_signed(cluster, desk):
+    with contextlib.ExitStack() as ending:
         desk.await_checkpoint("xterm")
         notifier = Notifier(cluster)
         ending.callback(notifier.close)
@@ -99,7 +97,8 @@ def an_incident_reaches_a_program_and_a_web_address_once_each_and_signed():
         for signature, body in notifier.receiver.got:
             good = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
             claim(hmac.compare_digest(signature or "", good), f"the signature {signature} is not that of {body!r}")
-        desk.leave()
+    desk.sampler.moving()
+    cluster.settle()
 
 
 class TwoPlugs(Cluster):
@@ -131,40 +130,36 @@ case "$asked:$power" in *action=status:OFF) exit 2;; esac
         return host
 
 
-def a_host_that_is_switched_off_by_hand_gives_its_work_to_another_and_is_used_no_more():
-    with TwoPlugs("switched-off", hosts=("one", "two"), separation="host", **{**SMALL, "presentation_backups": 1}) as cluster:
-        desk = Desk(cluster)
-        one_application_is_seen_and_typing_reaches_it(cluster, desk)
-        desk.await_checkpoint("xterm")
-        refused = cluster.command("fence", "two", "--reason", "test", check=False)
-        claim(refused.returncode == 6 and "has no fence agent" in refused.stdout, f"two has none: {refused.returncode} {refused.stdout}")
-        if cluster.node(cluster.session("xterm")["primary"])["host"] != "one":
-            before = cluster.newest_incident()
-            cluster.command("failover", "--session", str(cluster.session("xterm")["id"]), "--reason", "to the host with a plug")
-            closed_incident(cluster, before, "execution")
-            cluster.settle()
-        primary = cluster.session("xterm")["primary"]
-        claim(cluster.plug(primary) == "one", "the session should be on the host with the plug")
-        desk.await_checkpoint("xterm")
-        rehearsed = cluster.command("fence", "one", "--dry-run")["result"]
-        claim(any(m["from"] == f"us-{primary}" and m["to_host"] == "two" for m in rehearsed["moves"]), f"rehearsed: {rehearsed['moves']}")
-        claim(primary in cluster.qemu_pids(), "a rehearsal switches nothing off")
+def a_host_that_is_switched_off_by_hand_gives_its_work_to_another_and_is_used_no_more(cluster, desk):
+    desk.await_checkpoint("xterm")
+    refused = cluster.command("fence", "two", "--reason", "test", check=False)
+    claim(refused.returncode == 6 and "has no fence agent" in refused.stdout, f"two has none: {refused.returncode} {refused.stdout}")
+    if cluster.node(cluster.session("xterm")["primary"])["host"] != "one":
         before = cluster.newest_incident()
-        switched_off = now_s()
-        say(f"  {cluster.command('fence', 'one', '--reason', 'smoke')['text']}")
-        seen, value, _ = desk.sampler.went_back(switched_off, 120)
-        say(f"  the window is back after {seen - switched_off:.2f} s, and counts on from {value}")
-        incident = closed_incident(cluster, before, "execution")
-        say(f"  proof: {incident['proof']}; {incident['decision']}; lost: {incident['lost']}")
-        claim(cluster.node(cluster.session("xterm")["primary"])["host"] == "two", "it should go on at the other host")
-        claim("smoke" in incident["evidence"], f"the incident says why: {incident['evidence']}")
-        until(lambda: cluster.host("one")["fence"]["state"] == "off", 20, "the host is off")
-        desk.sampler.moving()
-        until(lambda: not any(n["host"] == "one" for n in cluster.view()["nodes"]), 60, "nothing is left on it")
-        claim(cluster.host("one")["state"] == "maintenance", "it is not used again by itself")
-        again = cluster.command("fence", "one", "--reason", "test", check=False)
-        claim(again.returncode == 6 and "is off already" in again.stdout, f"a second time: {again.returncode} {again.stdout}")
-        desk.leave()
+        cluster.command("failover", "--session", str(cluster.session("xterm")["id"]), "--reason", "to the host with a plug")
+        closed_incident(cluster, before, "execution")
+        cluster.settle()
+    primary = cluster.session("xterm")["primary"]
+    claim(cluster.plug(primary) == "one", "the session should be on the host with the plug")
+    desk.await_checkpoint("xterm")
+    rehearsed = cluster.command("fence", "one", "--dry-run")["result"]
+    claim(any(m["from"] == f"us-{primary}" and m["to_host"] == "two" for m in rehearsed["moves"]), f"rehearsed: {rehearsed['moves']}")
+    claim(primary in cluster.qemu_pids(), "a rehearsal switches nothing off")
+    before = cluster.newest_incident()
+    switched_off = now_s()
+    say(f"  {cluster.command('fence', 'one', '--reason', 'smoke')['text']}")
+    seen, value, _ = desk.sampler.went_back(switched_off, 120)
+    say(f"  the window is back after {seen - switched_off:.2f} s, and counts on from {value}")
+    incident = closed_incident(cluster, before, "execution")
+    say(f"  proof: {incident['proof']}; {incident['decision']}; lost: {incident['lost']}")
+    claim(cluster.node(cluster.session("xterm")["primary"])["host"] == "two", "it should go on at the other host")
+    claim("smoke" in incident["evidence"], f"the incident says why: {incident['evidence']}")
+    until(lambda: cluster.host("one")["fence"]["state"] == "off", 20, "the host is off")
+    desk.sampler.moving()
+    until(lambda: not any(n["host"] == "one" for n in cluster.view()["nodes"]), 60, "nothing is left on it")
+    claim(cluster.host("one")["state"] == "maintenance", "it is not used again by itself")
+    again = cluster.command("fence", "one", "--reason", "test", check=False)
+    claim(again.returncode == 6 and "is off already" in again.stdout, f"a second time: {again.returncode} {again.stdout}")
 
 
 CLAIMS = (
@@ -175,7 +170,7 @@ CLAIMS = (
 
 def main():
     chosen = options_of(__doc__).parse_args()
-    return hold(chosen.only, lambda results: results.each(CLAIMS))
+    return hold(chosen.only, lambda results: results.group("operators", one_application_is_seen_and_typing_reaches_it, CLAIMS, cluster=TwoPlugs, **TWO_HOSTS))
 
 
 if __name__ == "__main__":
