@@ -111,4 +111,4 @@ class NativeDesk(Desk):
 
 
 if __name__ == "__main__":
-    sys.exit(terminals.hold("native", __doc__, NativeDesk, terminals.KillQemu))
+    sys.exit(terminals.hold("native", __doc__, NativeDesk, terminals.KillQemu, (*terminals.BOTH_FAILOVERS, *terminals.NO_DESKTOP_LEFT)))

@@ -1,7 +1,7 @@
 """The web terminal and the console in Chromium, with real machines: log in, see two applications, type, cause both
 failovers from the console page, keep typing, find the text intact. Screenshots: build/e2e/web/.
 
-    web.py [--only TEXT]
+    web.py [--long] [--only TEXT]
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 
 import terminals
 from desk import Desk
-from harness import BUILD, PROJECT, Failed, say, until
+from harness import BUILD, PACE, PROJECT, Failed, say, until
 from scenarios import claim
 
 PASSWORD = "a password for tests"  # of "ada", as the harness makes her
@@ -71,7 +71,7 @@ class WebProbe:
 
     def wait_event(self, name, seconds, epoch=0):
         assert name == "picture"
-        self.ask("picture", epoch=epoch, timeout_ms=seconds * 1000)
+        self.ask("picture", epoch=epoch, timeout_ms=int(PACE.limit(seconds) * 1000))
 
     def close(self):
         self._hand.close()
@@ -132,7 +132,7 @@ def main():
     if modules is None:
         return SKIPPED
     return terminals.hold("web", __doc__, lambda cluster: WebDesk(cluster, modules), KillInConsole,
-                          (no_page_complained_and_nothing_serious_keeps_anybody_out,))
+                          (*terminals.BOTH_FAILOVERS, no_page_complained_and_nothing_serious_keeps_anybody_out), terminals.NO_DESKTOP_LEFT)
 
 
 if __name__ == "__main__":
