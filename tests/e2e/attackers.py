@@ -2,7 +2,7 @@
 would let nothing of the attack come about), bounded in count and rate, on loopback alone. Steered by JSON lines on standard input, each of which is answered by one with all counts so far:
 
     {"do": "attack", "manager": PORT, "doors": [PORT, ...], "gateway": PORT, "tickets": [LINE, ...], "overheard": [HEX, ...],
-     "programs": {NAME: [WORD, ...]}}          goes on until the next one, which may name other doors
+     "programs": {NAME: [WORD, ...]}, "pace": TIMES}          goes on until the next one, which may name other doors
     {"do": "rest"}                             lets go of everything
     {"do": "count"}
 
@@ -22,9 +22,10 @@ import struct
 import sys
 import time
 
-# How often in a second each kind begins anew, for each port of that place. A door has 64 places for those who have not
-# said what they want, each for five seconds: its half-open ones are as many as keep all of them taken. An emulated
-# machine needs 4 ms of a processor for each, so that more would measure the emulation.
+# How often in a second each kind begins anew, for each port of that place, on the reference machine; on one that is `pace` times as
+# slow so much less often that the attack takes the same share of its processors. A door has 64 places for those who have not
+# said what they want, each for five seconds: its half-open ones are as many as keep all of them taken, on every machine. An emulated
+# machine needs 4 ms of a processor for each, so that more would measure the emulation; on a slow machine fewer doors are named.
 RATES = {
     "manager": {"half_open": 200, "slow": 8, "cut_off": 10, "malformed": 5, "oversized": 2, "again": 1, "program": 1},
     "door": {"half_open": 15, "slow": 2, "cut_off": 2, "malformed": 1, "oversized": 0.5, "ticket": 1},
@@ -111,7 +112,8 @@ class Attackers:
             passed, before = min(time.monotonic() - before, 4 * TICK_S), time.monotonic()
             for place, port in self.ports():
                 for kind, rate in RATES[place].items():
-                    self.owed[place, port, kind] += rate * passed
+                    slower = 1 if (place, kind) == ("door", "half_open") else self.plan["pace"]
+                    self.owed[place, port, kind] += rate / slower * passed
                     while self.owed[place, port, kind] >= 1:
                         self.owed[place, port, kind] -= 1
                         self.begin(place, port, kind)
