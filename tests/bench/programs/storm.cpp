@@ -2,8 +2,13 @@
 // store are those that ship; beside it the same records are committed to SQLite by hand, as the manager batched
 // them and one promotion at a time. Prints one JSON object.
 //
-//   bench-storm --nodes N --terminals N --lost N --dir DIR
+//   bench-storm --nodes N --terminals N --lost N --dir DIR [--counted]
+//
+// --counted: for callgrind, which is to count the same in every run and on every machine. The store works on the loop's own
+// thread, so that batches do not depend on how fast a disk is, and time passes only where the core waits for it. Instructions
+// are dumped by name: "storm", and "by-hand" for the same records.
 #include <poll.h>
+#include <valgrind/callgrind.h>
 
 #include <chrono>
 #include <filesystem>
@@ -49,6 +54,29 @@ class Recorder : public manager::RecordStore {
   private:
     std::unique_ptr<manager::RecordStore> store_;
     std::vector<manager::Batch>& taken_;
+};
+
+/// A store on the thread of whoever uses it: its answer is there when the loop looks next.
+class StoreInTurn : public manager::StorePort {
+  public:
+    StoreInTurn(std::unique_ptr<manager::RecordStore> store, manager::Mailbox<manager::Arrival>& answers) : store_(std::move(store)), answers_(answers) {}
+    Result<manager::StoreContent> load_all() override { return store_->load(); }
+    void commit(const manager::Batch& batch) override { answers_.push(store_->commit(batch)); }
+    void read_head() override { throw std::runtime_error("every commit of a storm has an outcome"); }
+
+  private:
+    std::unique_ptr<manager::RecordStore> store_;
+    manager::Mailbox<manager::Arrival>& answers_;
+};
+
+/// Instructions from here on are counted, and dumped by that name; without callgrind it does nothing.
+class Counting {
+  public:
+    Counting() { CALLGRIND_ZERO_STATS; CALLGRIND_TOGGLE_COLLECT; }
+    void dump_as(const char* name) {
+        CALLGRIND_TOGGLE_COLLECT;
+        CALLGRIND_DUMP_STATS_AT(name);
+    }
 };
 
 class Sealer : public manager::SealerPort {
@@ -138,13 +166,15 @@ Loss choose(const manager::State& state, std::size_t lost) {
     return loss;
 }
 
+/// As on a site, or for counting: see above.
+enum class Course : std::uint8_t { timed, counted };
+
 /// The manager's loop, without a network: ends of processes in, appointments out.
 class Storm {
   public:
-    Storm(Site& site, const Loss& loss, std::unique_ptr<manager::RecordStore> store, manager::StoreHead head)
-        : site_(site), watcher_(loss.vacant), began_(site.moment()),
-          worker_(std::make_unique<Recorder>(std::move(store), batches_), [this](manager::Arrival arrival) { mailbox_.push(std::move(arrival)); }),
-          dispatcher_({}, head, 1, worker_, sealer_, watcher_) {}
+    Storm(Site& site, const Loss& loss, std::unique_ptr<manager::RecordStore> store, manager::StoreHead head, Course course)
+        : site_(site), watcher_(loss.vacant), began_(site.moment()), course_(course),
+          store_(port(std::make_unique<Recorder>(std::move(store), batches_))), dispatcher_({}, head, 1, *store_, sealer_, watcher_) {}
 
     void run(const std::vector<NodeId>& lost) {
         start_ = Clock::now();
@@ -153,7 +183,8 @@ class Storm {
             if (Clock::now() - start_ > kPatience) throw std::runtime_error(std::to_string(watcher_.vacant()) + " posts were never filled");
             if (wake_at_ <= moment().at) tell(manager::Woken{});
             pollfd bell{mailbox_.descriptor(), POLLIN, 0};
-            ::poll(&bell, 1, wake_at_ <= moment().at ? 0 : 1);
+            const bool rung = ::poll(&bell, 1, course_ == Course::counted || wake_at_ <= moment().at ? 0 : 1) > 0;
+            if (!rung && course_ == Course::counted) virtual_ = std::max(virtual_, std::min(wake_at_, dispatcher_.wake_at()) - began_.at);
             for (manager::Arrival& arrival : mailbox_.take_all()) {
                 if (const auto* answer = std::get_if<manager::CommitAnswer>(&arrival)) dispatcher_.commit_answered(moment().at, *answer);
             }
@@ -167,8 +198,13 @@ class Storm {
     [[nodiscard]] const std::vector<manager::Batch>& batches() const { return batches_; }
 
   private:
+    std::unique_ptr<manager::StorePort> port(std::unique_ptr<manager::RecordStore> store) {
+        if (course_ == Course::counted) return std::make_unique<StoreInTurn>(std::move(store), mailbox_);
+        return std::make_unique<manager::StoreWorker>(std::move(store), [this](manager::Arrival arrival) { mailbox_.push(std::move(arrival)); });
+    }
+
     [[nodiscard]] manager::Moment moment() const {
-        const auto passed = std::chrono::duration_cast<Duration>(Clock::now() - start_);
+        const auto passed = course_ == Course::counted ? virtual_ : std::chrono::duration_cast<Duration>(Clock::now() - start_);
         return {began_.at + passed, began_.wall_ms + to_ms(passed)};
     }
 
@@ -181,12 +217,14 @@ class Storm {
     Site& site_;
     Watcher watcher_;
     manager::Moment began_;
+    Course course_;
+    Duration virtual_{0};  ///< what has passed when it is counted
     Clock::time_point start_ = Clock::now();
     TimePoint wake_at_ = kNever;
     std::vector<manager::Batch> batches_;  ///< written by the store's thread; read when it is at rest
     Sealer sealer_;
     manager::Mailbox<manager::Arrival> mailbox_;
-    manager::StoreWorker worker_;
+    std::unique_ptr<manager::StorePort> store_;
     manager::Dispatcher dispatcher_;
 };
 
@@ -209,6 +247,7 @@ double raw_ms(const std::string& path, const manager::Image& image, const std::v
         all.commit();
     }
     const auto began = Clock::now();
+    Counting counting;
     for (const manager::Batch& batch : batches) {
         for (std::size_t at = 0; at < batch.writes.size();) {
             const std::size_t end = writes_each == 0 ? batch.writes.size() : std::min(batch.writes.size(), at + writes_each);
@@ -217,10 +256,11 @@ double raw_ms(const std::string& path, const manager::Image& image, const std::v
             transaction.commit();
         }
     }
+    counting.dump_as(writes_each == 0 ? "by-hand" : "by-hand-single");
     return ms_between(began, Clock::now());
 }
 
-nlohmann::json measure(SiteSize size, std::size_t lost, const std::string& dir) {
+nlohmann::json measure(SiteSize size, std::size_t lost, Course course, const std::string& dir) {
     Site site(size);
     if (const std::string lacks = site.build(); !lacks.empty()) throw std::runtime_error("the site does not come up: " + lacks);
     site.run(10s);
@@ -230,8 +270,10 @@ nlohmann::json measure(SiteSize size, std::size_t lost, const std::string& dir) 
     const manager::StoreHead head = fill(**store, image);
 
     const Loss loss = choose(site.core().state(), lost);
-    Storm storm(site, loss, std::move(*store), head);
+    Storm storm(site, loss, std::move(*store), head, course);
+    Counting counting;
     storm.run(loss.nodes);
+    counting.dump_as("storm");
     const auto& moments = storm.watcher().moments();
     const double all = ms_between(storm.start(), moments.back());
     std::size_t writes = 0;
@@ -259,13 +301,15 @@ int main(int count, char** words) {
     SiteSize size{9000, 4000};
     std::size_t lost = 1000;
     std::string dir;
+    bool counted = false;
     program.add_option("--nodes", size.nodes, "virtual machines");
     program.add_option("--terminals", size.terminals, "people at work");
     program.add_option("--lost", lost, "machines that die at once");
     program.add_option("--dir", dir, "an empty folder on the disk that is to be measured")->required();
+    program.add_flag("--counted", counted, "the same in every run, for callgrind");
     CLI11_PARSE(program, count, words);
     try {
-        std::cout << measure(size, lost, dir).dump() << '\n';
+        std::cout << measure(size, lost, counted ? Course::counted : Course::timed, dir).dump() << '\n';
     } catch (const std::exception& problem) {
         std::cerr << problem.what() << '\n';
         return 1;
