@@ -35,11 +35,13 @@ make_tree() {
   done < <(grep -v '^#' "$recipe/excludes.list")
   # What the machine was told about proxies holds for the image as well.
   while read -r line; do options+=("--aptopt=$line"); done < <(apt-config dump | grep -E '^Acquire::(http|https)::[Pp]roxy ' || true)
-  # In the background, so that an interruption reaches it: it undoes its own mounts.
-  become_as_root env RECIPE="$recipe" WORK="$work" KERNEL="$kernel" SOURCE_DATE_EPOCH="$epoch" \
+  # shellcheck disable=SC2016  # expanded by the shell that runs the hook; RECIPE may have spaces in it
+  # In the background, so that an interruption reaches it. In a mount namespace of its own, so that what it mounts in
+  # the tree ends with it, however it ends.
+  become_as_root unshare --mount env RECIPE="$recipe" WORK="$work" KERNEL="$kernel" SOURCE_DATE_EPOCH="$epoch" \
     mmdebstrap --mode=root --variant=minbase --quiet --aptopt='APT::Install-Recommends "0"' \
     --dpkgopt=force-unsafe-io --include="$(grep -v -e '^#' -e '^$' "$recipe/packages.list" | paste -sd,)" "${options[@]}" \
-    --customize-hook="$recipe/customize-rootfs \"\$1\"" "$suite" "$work/tree" "$work/sources.list" > "$work/mmdebstrap.log" 2>&1 &
+    --customize-hook='"$RECIPE/customize-rootfs" "$1"' "$suite" "$work/tree" "$work/sources.list" > "$work/mmdebstrap.log" 2>&1 &
   installer=$!
   wait "$installer" || {
     installer=
