@@ -182,17 +182,18 @@ run() {
     wait_for "$1"
 }
 
-# job_failed JOB: the end of its log, and the reason. A job that called fail() has said it in its log.
+# job_failed JOB: the end of its log, the reason and the next step. fail() and the tools of the image have said both in
+# their own ways.
 job_failed() {
     local log=$log_dir/$1.log reason next
     [ -z "$on_terminal" ] || printf '\r\033[K'
+    reason=$(sed -nE 's/^(Cannot go on|build-image|pack-agent|pack-programs): (.*)/\2/p' <(grep -B1 -E '^(Next step:  |  next:)' "$log") | tail -n 1)
+    next=$(sed -nE 's/^(Next step:   |  next:) (.*)/\2/p' "$log" | tail -n 1)
     if grep -qi 'no space left on device' "$log"; then
-        tail -n 5 "$log" >&2
-        fail "$1: a disk is full (see: df -h)" "make room and run this again; it goes on where it was"
+        reason="a disk is full, says $1 (see: df -h)"
+        next="make room and run this again; it goes on where it was"
     fi
-    reason=$(sed -n 's/^Cannot go on: //p' "$log" | tail -n 1)
-    next=$(sed -n 's/^Next step:    //p' "$log" | tail -n 1)
-    grep -vE '^(Cannot go on: |Next step: |$)' "$log" | tail -n 25 >&2
+    grep -vE '^(Cannot go on: .*|Next step:  .*|  next: .*|)$' "$log" | tail -n 25 >&2
     fail "${reason:-$1 failed}" "${next:-read $log, and run this again: it goes on where it was}"
 }
 

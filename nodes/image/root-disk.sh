@@ -39,7 +39,7 @@ make_tree() {
   # In the background, so that an interruption reaches it. In a mount namespace of its own, so that what it mounts in
   # the tree ends with it, however it ends.
   become_as_root unshare --mount env RECIPE="$recipe" WORK="$work" KERNEL="$kernel" SOURCE_DATE_EPOCH="$epoch" \
-    mmdebstrap --mode=root --variant=minbase --quiet --aptopt='APT::Install-Recommends "0"' \
+    mmdebstrap --mode=root --variant=minbase --quiet --aptopt='APT::Install-Recommends "0"' --aptopt='Acquire::Retries "3"' \
     --dpkgopt=force-unsafe-io --include="$(grep -v -e '^#' -e '^$' "$recipe/packages.list" | paste -sd,)" "${options[@]}" \
     --customize-hook='"$RECIPE/customize-rootfs" "$1"' "$suite" "$work/tree" "$work/sources.list" > "$work/mmdebstrap.log" 2>&1 &
   installer=$!
