@@ -113,7 +113,11 @@ AssignSession session_for(const State& state, const SessionRecord& session, Node
 std::string why_waiting(const State& state, const SessionRecord& session) {
     if (!session.primary) return session.epoch == 0 ? "starting" : "waiting for a machine";
     const NodeRecord* node = state.nodes.find(session.primary);
-    if (node == nullptr || node->proof != Proof::none) return "its machine failed; moving to another one";
+    if (node == nullptr || node->proof != Proof::none) {
+        if (awaited_holder(state, session)) return "its machine failed, and the one with its last checkpoint is not heard: it is waited for";
+        return "its machine failed; moving to another one";
+    }
+    if (frozen_with_last_memory(state, session.primary)) return "its machine is not heard, and alone has what was open here: it is waited for";
     if (session.handing_over) return "moving to another machine";
     const auto live = state.session_live.find(session.id);
     if (live != state.session_live.end() && live->second.proof != Proof::none) return "restarting";
@@ -410,7 +414,6 @@ void on_desktop_status(State& state, NodeId from, const DesktopStatus& status) {
     const bool primary = terminal->presentation == from && terminal->epoch == status.epoch;
     if (primary && status.phase == Phase::running) {
         mark(state, terminal_live.incident, "restored");
-        if (!terminal_live.client) close_incident(state, terminal_live.incident);  // nobody there to see a picture
         for (const WindowStatus& window : status.windows) {
             const SessionRecord* session = state.sessions.find(window.session);
             if (session == nullptr || session->epoch != window.session_epoch) continue;
@@ -488,6 +491,21 @@ void adopt_inventory(State& state, NodeId id, const Hello& hello) {
             state.terminal_live[terminal_id].desktop_lost = true;
         }
     }
+}
+
+bool shows_all_windows(const State& state, const TerminalRecord& terminal) {
+    const auto live = state.live.find(terminal.presentation);
+    if (live == state.live.end()) return false;
+    const auto status = live->second.desktops.find(terminal.id);
+    if (status == live->second.desktops.end() || status->second.epoch != terminal.epoch || status->second.phase != Phase::running) return false;
+    return std::all_of(terminal.sessions.begin(), terminal.sessions.end(), [&](SessionId id) {
+        const SessionRecord* session = state.sessions.find(id);
+        if (session == nullptr || !why_waiting(state, *session).empty()) return true;
+        const auto& windows = status->second.windows;
+        return std::any_of(windows.begin(), windows.end(), [&](const WindowStatus& window) {
+            return window.session == id && window.session_epoch == session->epoch && window.picture;
+        });
+    });
 }
 
 bool desktop_ready(const State& state, const TerminalRecord& terminal) {

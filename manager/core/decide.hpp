@@ -134,6 +134,28 @@ void condemn(State& state, NodeId id, std::string reason);
 /// The agent itself says that a session of the present epoch does not run.
 void prove_session_ended(State& state, SessionId id, Ending ending, std::string text);
 
+// ---------------------------------------------------------------- memory.cpp: who has what a session knows
+/// Nodes that hold, or held a moment ago, something of this session and still belong to it.
+[[nodiscard]] std::vector<NodeId> members(const SessionRecord& session);
+/// Newest checkpoint that `node` holds for the session, {0,0} when none.
+[[nodiscard]] CheckpointInfo newest_checkpoint(const State& state, NodeId node, SessionId session);
+/// A silent node: is it the last to have the memory of a session, and is it waited for? Looked at anew each time it is
+/// asked; what it is waited for is NodeLive::alone_with.
+[[nodiscard]] bool waits_for_last_memory(State& state, NodeId id, NodeLive& live);
+/// When that wait is over at the latest.
+[[nodiscard]] TimePoint waits_for_last_memory_until(const State& state, const NodeLive& live);
+/// Is the node waited for because it alone has the memory of this session?
+[[nodiscard]] bool has_last_memory(const State& state, NodeId id, SessionId session);
+/// The node is waited for, and its lease is over: nothing on it acts.
+[[nodiscard]] bool frozen_with_last_memory(const State& state, NodeId id);
+/// A node that may have the memory of a session that nobody else can go on with, is not heard, and is waited for. None:
+/// there is none, or it has been waited for long enough.
+[[nodiscard]] NodeId awaited_holder(const State& state, const SessionRecord& session);
+/// Titles of the applications, for people.
+[[nodiscard]] std::string titles_of(const State& state, const std::vector<SessionId>& sessions);
+/// "3.5 s"
+[[nodiscard]] std::string seconds_text(std::int64_t ms);
+
 // ---------------------------------------------------------------- assignments.cpp: what nodes are told
 /// Sends every node concerned what it should be for this terminal, where that differs from what it was
 /// told last.
@@ -149,9 +171,14 @@ void on_layout(State& state, NodeId from, const LayoutReport& report);
 void adopt_inventory(State& state, NodeId id, const Hello& hello);
 void tell_client(State& state, TerminalId id);
 [[nodiscard]] bool desktop_ready(const State& state, const TerminalRecord& terminal);
+/// Does the desktop of the present epoch show the picture of every session? A window whose session has nothing to show
+/// now says why, and is complete with that: it has an incident of its own.
+[[nodiscard]] bool shows_all_windows(const State& state, const TerminalRecord& terminal);
 
 // ---------------------------------------------------------------- presentation.cpp, execution.cpp: planning
 void plan_presentation(State& state, TerminalId id);
+/// An incident of a desktop ends with its last window: the person has seen the desktop, and each window has its picture.
+void conclude_presentation(State& state, TerminalId id);
 void plan_session(State& state, SessionId id);
 /// May this node go on as a backup of that primary? (Whether it holds anything is another question.)
 [[nodiscard]] bool backup_stays(const State& state, NodeId backup, NodeId primary, Separation separation);
@@ -229,6 +256,8 @@ template <class Change>
 void change_incident(State& state, IncidentId id, Change&& change) {
     if (state.incidents.find(id) != nullptr) change(state.incidents.edit(id));
 }
+/// Has it reached this phase?
+[[nodiscard]] bool marked(const State& state, IncidentId id, const char* phase);
 void close_incident(State& state, IncidentId id);
 /// The same thing failed again, or is moved anew, before this one was over.
 void supersede(State& state, IncidentId id);

@@ -40,6 +40,8 @@ void forget_trouble(State& state, NodeId id, NodeLive& live) {
     live.missed = false;
     live.given_up = false;
     live.held_by_gate = false;
+    live.alone_with.clear();
+    live.silent_for = Duration{0};
     live.evidence.clear();
     live.evidence_at = live.detected_at = live.proven_at = kNever;
     state.gate.held.erase(id);
@@ -163,9 +165,11 @@ void on_registered_message(State& state, NodeId id, NodeLive& live, const Messag
 
 void give_up(State& state, NodeId id, NodeLive& live) {
     if (live.given_up) return;
-    live.given_up = true;
     live.held_by_gate = false;
     state.gate.held.erase(id);
+    live.alone_with.clear();
+    live.given_up = true;
+    live.silent_for = state.fair() - live.heard;
     const NodeRecord& node = state.nodes.at(id);
     std::string reason = "silent for " + std::to_string(to_ms(state.fair() - live.heard)) + " ms";
     if (reached_by_witnesses(state, id)) reason += "; others reach it, but its lease is over";
@@ -178,6 +182,13 @@ void give_up(State& state, NodeId id, NodeLive& live) {
     note(state, Note::Weight::notice, {}, describe(state, id) + " is " + reason + (proven ? "" : "; waiting for proof"));
     refresh_node(state, id);
     queue_users(state, id);
+}
+
+/// Unless it alone has the memory of a session: then it is waited for, and this is asked again.
+void give_up_unless_awaited(State& state, NodeId id, NodeLive& live) {
+    live.held_by_gate = false;
+    state.gate.held.erase(id);
+    if (!waits_for_last_memory(state, id, live)) give_up(state, id, live);
 }
 
 /// Too many at once: the fault is more likely here than there.
@@ -242,12 +253,14 @@ void check_signs(State& state, NodeId id, NodeLive& live) {
         const bool works = keeps_working(state, id, live);
         if (works) {
             UNDERSTUDY_MARK("detection.path_fault_waits");
+        } else if (!live.alone_with.empty() && waits_for_last_memory(state, id, live)) {
+            UNDERSTUDY_MARK("detection.memory_waits");
         } else if (state.gate.closed) {
             UNDERSTUDY_MARK("detection.held_by_gate");
             live.held_by_gate = true;
             state.gate.held.insert(id);
         } else {
-            give_up(state, id, live);
+            give_up_unless_awaited(state, id, live);
         }
     }
 }
@@ -354,6 +367,11 @@ void arm_node(State& state, NodeId id) {
             fair_at(live.broken + state.settings.suspect_grace);
         }
         if (live.health == Health::silent && !live.given_up && keeps_working(state, id, live)) at = std::min(at, live.lease_until);
+        if (!live.alone_with.empty()) {
+            // Whether another node has come to have that memory is seen as soon as it says so, or with the next look.
+            if (live.registration != 0) at = std::min(at, live.lease_until);
+            at = std::min({at, waits_for_last_memory_until(state, live), state.now + state.settings.heartbeat});
+        }
         if (reached_by_witnesses(state, id)) fair_at(live.reached_until);
         const bool doubted = live.health == Health::suspect || (live.health == Health::silent && !live.given_up && !live.held_by_gate);
         if (doubted && live.witness_asked != kNever) fair_at(live.witness_asked + state.settings.witness_interval);
@@ -374,7 +392,7 @@ void on_gate_timer(State& state) {
     if (state.now - gate.closed_at >= state.settings.gate_hold && !gate.held.empty()) {
         const NodeId next = *gate.held.begin();
         gate.held.erase(next);
-        give_up(state, next, state.live[next]);
+        give_up_unless_awaited(state, next, state.live[next]);
         arm_node(state, next);
     }
     if (gate.held.empty() && gate.missed.empty()) {

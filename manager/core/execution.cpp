@@ -5,6 +5,8 @@
 namespace understudy::manager {
 namespace {
 
+constexpr const char* kAwaited = "awaited";  ///< phase: a node that is not heard is waited for
+
 /// How a session came to be without a running primary; all of it evidence, `proof` decides.
 struct Loss {
     bool lost = false;
@@ -32,24 +34,14 @@ Loss find_loss(const State& state, const SessionRecord& session) {
     if (node == nullptr) return {};
     const NodeLive& at = state.live.at(session.primary);
     const bool guesses = UNDERSTUDY_PLANTED("promotes_without_proof") && at.given_up;
+    if (node->proof == Proof::none && frozen_with_last_memory(state, session.primary) && !has_last_memory(state, session.primary, session.id)) {
+        UNDERSTUDY_MARK("execution.moves_away_from_a_frozen_node");
+        return {true, Proof::lease_expired, "its lease and the drift margin are over; the machine itself is waited for",
+                at.evidence, at.evidence_at, at.detected_at, at.lease_until};
+    }
     if (node->proof == Proof::none && !guesses) return {};
     return {true, node->proof, node->proof_text, at.evidence.empty() ? node->proof_text : at.evidence,
             at.evidence_at, at.detected_at, at.proven_at};
-}
-
-/// Newest checkpoint that `node` holds for the session, {0,0} when none.
-CheckpointInfo newest_at(const State& state, NodeId node, SessionId session) {
-    const auto live = state.live.find(node);
-    if (live == state.live.end()) return {};
-    const auto status = live->second.sessions.find(session);
-    if (status == live->second.sessions.end() || status->second.phase == Phase::released) return {};
-    const SessionRecord* record = state.sessions.find(session);
-    CheckpointInfo newest;
-    for (const CheckpointInfo& info : status->second.checkpoints) {
-        if (record != nullptr && info.id.epoch < record->fresh_since) continue;
-        if (info.id > newest.id) newest = info;
-    }
-    return newest;
 }
 
 struct Choice {
@@ -60,23 +52,11 @@ struct Choice {
     std::vector<std::string> alternatives;
 };
 
-std::string seconds_text(std::int64_t ms) {
-    const std::int64_t tenths = std::max<std::int64_t>(ms, 0) / 100;
-    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
-}
-
-/// Nodes that hold, or held a moment ago, something of this session and still belong to it.
-std::vector<NodeId> members(const SessionRecord& session) {
-    std::vector<NodeId> nodes = session.backups;
-    if (session.primary) nodes.push_back(session.primary);  // alive when only the session ended
-    return nodes;
-}
-
 Choice choose_holder(const State& state, const SessionRecord& session) {
     Choice choice;
     const SessionLive& live = state.session_live.at(session.id);
     for (const NodeId node : members(session)) {
-        const CheckpointInfo newest = newest_at(state, node, session.id);
+        const CheckpointInfo newest = newest_checkpoint(state, node, session.id);
         std::string line = describe(state, node) + ": ";
         if (session.handing_over && node == session.primary) {
             line += "is what it moves away from";
@@ -109,15 +89,6 @@ Choice choose_holder(const State& state, const SessionRecord& session) {
     choice.lost = "what happened in the last " + seconds_text(state.wall_ms - choice.from.taken_wall_ms) +
                   " before the decision";
     return choice;
-}
-
-/// Is there somebody who may hold a checkpoint and cannot be asked at this moment?
-bool holder_may_return(const State& state, const SessionRecord& session) {
-    return std::any_of(session.backups.begin(), session.backups.end(), [&](NodeId backup) {
-        const NodeRecord* node = state.nodes.find(backup);
-        if (node == nullptr || node->proof != Proof::none || node->state != NodeState::serving) return false;
-        return !reachable(state, backup) && !state.live.at(backup).given_up;
-    });
 }
 
 PlacementRequest request_for(const State& state, const SessionRecord& session, NodeId primary) {
@@ -200,10 +171,11 @@ void appoint(State& state, SessionId id, const Choice& choice, const Loss& loss)
     if (!recorded) live.incident = {};
     if (recorded) {
         if (!undecided(state, live.incident)) record_loss(state, id, loss);
-        if (before.handing_over) mark_at(state, live.incident, "proven", loss.proven_at == kNever ? state.now : loss.proven_at);
+        // Not known yet when it was opened for a move, or for a node that was waited for.
+        if (before.primary) mark_at(state, live.incident, "proven", loss.proven_at == kNever ? state.now : loss.proven_at);
         mark(state, live.incident, "decided");
         change_incident(state, live.incident, [&](IncidentRecord& record) {
-            if (before.handing_over) record.proof = loss.text;
+            if (before.primary) record.proof = loss.text;
             record.decision = choice.decision;
             record.alternatives = choice.alternatives;
             record.lost = choice.lost.empty() ? "nothing" : choice.lost;
@@ -291,6 +263,46 @@ bool wait_for_better(State& state, SessionId id, Duration patience) {
     return true;
 }
 
+/// People are told which node is waited for, and until when at the latest.
+void note_wait(State& state, SessionId id, NodeId holder) {
+    const SessionRecord& session = state.sessions.at(id);
+    const TimePoint until = waits_for_last_memory_until(state, state.live.at(holder));
+    state.timers.arm({TimerKind::session, id.value}, until);
+    const std::string words = describe(state, holder) + " is not heard and alone has its memory: it is waited for";
+    state.terminal_live[session.terminal].waiting = session.application.title + ": " + words;
+    const IncidentId incident = state.session_live[id].incident;
+    if (marked(state, incident, kAwaited)) return;
+    mark(state, incident, kAwaited);
+    change_incident(state, incident, [&](IncidentRecord& record) {
+        record.decision += (record.decision.empty() ? "" : "; then ") + words + ", at most " + seconds_text(to_ms(until - state.now)) + " from then on";
+    });
+}
+
+/// The primary is not heard, nothing proves that it does not run, and nobody else could go on: it is waited for.
+void wait_for_primary(State& state, SessionId id) {
+    const SessionRecord& session = state.sessions.at(id);
+    SessionLive& live = state.session_live[id];
+    if (!has_last_memory(state, session.primary, id)) {
+        if (!reachable(state, session.primary) || !marked(state, live.incident, kAwaited) || !undecided(state, live.incident)) return;
+        UNDERSTUDY_MARK("execution.awaited_primary_is_back");
+        mark(state, live.incident, "returned");
+        change_incident(state, live.incident, [](IncidentRecord& record) { record.lost = "nothing"; });
+        close_incident(state, std::exchange(live.incident, {}));
+        return;
+    }
+    UNDERSTUDY_MARK("execution.waits_for_its_primary");
+    const NodeLive& at = state.live.at(session.primary);
+    const IncidentRecord* known = state.incidents.find(live.incident);
+    if (known == nullptr || !known->open) {
+        const TimePoint failed = at.evidence_at == kNever ? state.now : at.evidence_at;
+        live.incident = open_incident(state, "execution", session.terminal, id, session.primary,
+                                      "the machine of " + session.application.title + " does not answer", failed, "failed");
+        mark_at(state, live.incident, "detected", at.detected_at == kNever ? state.now : at.detected_at);
+        change_incident(state, live.incident, [&](IncidentRecord& record) { record.evidence = at.evidence; });
+    }
+    note_wait(state, id, session.primary);
+}
+
 void recover(State& state, SessionId id, const Loss& loss) {
     const SessionRecord& session = state.sessions.at(id);
     SessionLive& live = state.session_live[id];
@@ -307,8 +319,10 @@ void recover(State& state, SessionId id, const Loss& loss) {
     Choice choice;
     if (restorable) {
         choice = choose_holder(state, session);
-        if (!choice.node && holder_may_return(state, session) && wait_for_better(state, id, state.settings.backup_grace)) {
+        if (const NodeId holder = awaited_holder(state, session); !choice.node && holder) {
             UNDERSTUDY_MARK("execution.waits_for_a_holder");
+            if (!undecided(state, live.incident)) record_loss(state, id, loss);
+            note_wait(state, id, holder);
             return;
         }
     }
@@ -347,7 +361,7 @@ void plan_move(State& state, SessionId id) {
     if (state.live.at(session.primary).given_up) return;  // nobody there hands anything over
     const bool somebody = std::any_of(session.backups.begin(), session.backups.end(), [&](NodeId backup) {
         if (!reachable(state, backup)) return false;
-        return session.protection == Protection::restart || newest_at(state, backup, id).id.sequence != 0;
+        return session.protection == Protection::restart || newest_checkpoint(state, backup, id).id.sequence != 0;
     });
     if (!somebody) return;
     UNDERSTUDY_MARK("execution.hand_over_begins");
@@ -367,6 +381,7 @@ void plan_backups(State& state, SessionId id) {
     const SessionLive& live = state.session_live[id];
     std::vector<NodeId> backups = before.backups;
     std::erase_if(backups, [&](NodeId backup) {
+        if (has_last_memory(state, backup, id)) return false;
         return !backup_stays(state, backup, before.primary, profile.separation) ||
                (live.failed_on.contains(backup) && state.now < live.failed_until);
     });
@@ -402,8 +417,12 @@ void plan_session(State& state, SessionId id) {
     if (state.sessions.find(id) == nullptr) return;
     state.session_live[id];
     const Loss loss = find_loss(state, state.sessions.at(id));
-    if (loss.lost) recover(state, id, loss);
-    else plan_move(state, id);
+    if (loss.lost) {
+        recover(state, id, loss);
+    } else {
+        wait_for_primary(state, id);
+        plan_move(state, id);
+    }
     plan_backups(state, id);
 }
 

@@ -6,12 +6,14 @@ namespace {
 
 constexpr std::size_t kKept = 200;
 
-/// How it ended: somebody saw a picture again, it failed anew before, or nobody sat there to see it.
+bool reached(const IncidentRecord& incident, const char* phase) {
+    return std::any_of(incident.phases.begin(), incident.phases.end(), [&](const PhaseMark& mark) { return mark.name == phase; });
+}
+
+/// How it ended: somebody saw a picture again, it failed anew before, its node was heard again, or nobody sat there.
 const char* outcome_of(const IncidentRecord& incident) {
-    const auto reached = [&](const char* name) {
-        return std::any_of(incident.phases.begin(), incident.phases.end(), [&](const PhaseMark& phase) { return phase.name == name; });
-    };
-    return reached("superseded") ? "superseded" : reached("picture") ? "seen" : "unwatched";
+    const auto has = [&](const char* phase) { return reached(incident, phase); };
+    return has("superseded") ? "superseded" : has("picture") ? "seen" : has("returned") ? "returned" : "unwatched";
 }
 
 /// Failures that follow each other must not keep pools empty: between two rests there is a time as long.
@@ -76,8 +78,12 @@ void supersede(State& state, IncidentId id) {
 
 bool undecided(const State& state, IncidentId id) {
     const IncidentRecord* record = state.incidents.find(id);
-    return record != nullptr && record->open &&
-           std::none_of(record->phases.begin(), record->phases.end(), [](const PhaseMark& phase) { return phase.name == "decided"; });
+    return record != nullptr && record->open && !reached(*record, "decided");
+}
+
+bool marked(const State& state, IncidentId id, const char* phase) {
+    const IncidentRecord* record = state.incidents.find(id);
+    return record != nullptr && reached(*record, phase);
 }
 
 void close_incident(State& state, IncidentId id) {

@@ -12,7 +12,7 @@ std::string why_lost(const State& state, const TerminalRecord& terminal, const T
     if (node->proof != Proof::none) return node->proof_text;
     if (node->state != NodeState::serving) return node->reason;
     const NodeLive& at = state.live.at(terminal.presentation);
-    if (at.given_up) return at.evidence;
+    if (at.given_up || !at.alone_with.empty()) return at.evidence;
     if (at.health == Health::suspect && at.broken != kNever && !state.gate.closed &&
         !reached_by_witnesses(state, terminal.presentation) && state.fair() - at.broken >= state.settings.suspect_grace) {
         return "its connection broke and did not come back";
@@ -208,7 +208,8 @@ bool backup_stays(const State& state, NodeId backup, NodeId primary, Separation 
     const NodeRecord* node = state.nodes.find(backup);
     if (node == nullptr || node->proof != Proof::none || node->state != NodeState::serving) return false;
     if (draining(state, *node) || too_close(state, backup, primary, separation)) return false;
-    return !state.live.at(backup).given_up;
+    const NodeLive& live = state.live.at(backup);
+    return !live.given_up && live.alone_with.empty();
 }
 
 void take_node(State& state, NodeId id, Role role, std::string reason) {
@@ -242,6 +243,19 @@ void add_need(State& state, TerminalId id, Need need) {
 void plan_presentation(State& state, TerminalId id) {
     plan_primary(state, id);
     plan_backups(state, id);
+}
+
+void conclude_presentation(State& state, TerminalId id) {
+    const TerminalRecord* terminal = state.terminals.find(id);
+    if (terminal == nullptr || !terminal->presentation) return;
+    const TerminalLive& live = state.terminal_live[id];
+    const IncidentRecord* incident = state.incidents.find(live.incident);
+    if (incident == nullptr || !incident->open || undecided(state, live.incident)) return;
+    const bool seen = live.seen_epoch == terminal->epoch;
+    if (live.client && !seen) return;
+    const bool whole = shows_all_windows(state, *terminal);
+    if (seen) mark(state, live.incident, whole ? "picture" : "shown");
+    if (whole) close_incident(state, live.incident);
 }
 
 }  // namespace understudy::manager

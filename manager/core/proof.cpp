@@ -35,6 +35,7 @@ void prove_down(State& state, NodeId id, Proof proof, std::string text, TimePoin
     live.registration = 0;
     live.pending.clear();
     live.held_by_gate = false;
+    live.alone_with.clear();
     state.gate.held.erase(id);
     const bool clean_up = node->kind == NodeKind::instance && node->state != NodeState::condemned;
     change_node(state, id, [&](NodeRecord& record) {
@@ -73,6 +74,7 @@ void condemn(State& state, NodeId id, std::string reason) {
     if (node == nullptr || node->kind != NodeKind::instance || node->state == NodeState::condemned) return;
     NodeLive& live = state.live[id];
     live.given_up = true;
+    live.alone_with.clear();
     live.registration = 0;
     live.pending.clear();
     live.boot_deadline = kNever;

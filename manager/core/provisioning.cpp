@@ -139,6 +139,14 @@ bool goes_elsewhere(State& state, NodeId id, const std::string& words) {
     return true;
 }
 
+/// A proof that the manager made itself says so.
+std::string why_destroyed(const State& state, NodeId id) {
+    const Duration silent_for = state.live.at(id).silent_for;
+    if (silent_for != Duration{0}) return "destroyed by the manager after " + seconds_text(to_ms(silent_for)) + " of silence";
+    const std::string& reason = state.nodes.at(id).reason;
+    return "destroyed by the manager" + (reason.empty() ? "" : ": " + reason);
+}
+
 void on_success(State& state, NodeId id, const Done& done) {
     const NodeRecord& node = state.nodes.at(id);
     switch (node.state) {
@@ -149,7 +157,7 @@ void on_success(State& state, NodeId id, const Done& done) {
         case NodeState::resuming: expect_boot(state, id, done, "continues; its agent is expected"); break;
         case NodeState::scrubbing: scrubbed(state, id, done); break;
         case NodeState::condemned:
-            prove_down(state, id, Proof::destroyed, "the hypervisor confirmed that it does not exist", state.now);
+            prove_down(state, id, Proof::destroyed, why_destroyed(state, id), state.now);
             state.live[id].destroyed = true;
             finish_node(state, id);
             break;

@@ -22,7 +22,7 @@ struct Settings {
     std::uint32_t witnesses = 3;        ///< so many others are asked whether they reach a suspect; 0: nobody
     Duration witness_interval = 1000ms; ///< and again so often while it stays one
     Duration resend = 1000ms;           ///< an unconfirmed assignment is said again
-    Duration backup_grace = 4000ms;     ///< wait so long for a holder of a checkpoint that may come back
+    Duration backup_grace = 30000ms;    ///< the last node with a session's memory is waited for so long after it fell silent
     Duration own_machine_grace = 20000ms;  ///< a first start waits so long for a machine without another application of its terminal
     Duration operation_retry = 5000ms;  ///< a failed or unanswered hypervisor operation is tried again
     Duration operation_patience = 120000ms;  ///< no answer to an operation for so long: asked again

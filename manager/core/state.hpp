@@ -64,6 +64,8 @@ struct NodeLive {
     bool missed = false;         ///< almost silent, and counted by the gate
     bool given_up = false;       ///< silent and not held: others take over
     bool held_by_gate = false;
+    std::vector<SessionId> alone_with;  ///< silent, and waited for, since it alone has the memory of these (memory.cpp)
+    Duration silent_for{0};      ///< when it was given up for its silence; zero: it was not
     std::string evidence;        ///< first sign of the present trouble, for people
     TimePoint evidence_at = kNever;  ///< when that happened, as far as known (real time)
     TimePoint detected_at = kNever;  ///< when the core was told
@@ -124,6 +126,7 @@ struct TerminalLive {
     std::string waiting;        ///< why it is not served, for people
     std::string told_waiting;   ///< the last such text told to `client`
     Epoch told_epoch = 0;       ///< epoch of the last redirect told to `client`
+    Epoch seen_epoch = 0;       ///< newest epoch of which `client` has seen a picture
     std::vector<Need> needs;
     std::optional<Wanting> wants;    ///< as it stands in State::wanting
     IncidentId incident;        ///< newest presentation incident

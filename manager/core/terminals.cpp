@@ -86,6 +86,7 @@ void attach(State& state, ClientId client, const TerminalAttach& request) {
         state.terminal_live[other->second].client = {};
         detach(state, other->second);
     }
+    if (live.client != client) live.seen_epoch = 0;
     live.client = client;
     live.turned_away = {};
     live.told_epoch = 0;
@@ -144,11 +145,11 @@ void on_client_said(State& state, const ClientSaid& event) {
             return;
         }
         if (seen->epoch != state.terminals.at(seen->terminal).epoch) return;
-        const IncidentId incident = state.terminal_live[seen->terminal].incident;
-        if (seen->what == "connected") mark(state, incident, "connected");
+        TerminalLive& live = state.terminal_live[seen->terminal];
+        if (seen->what == "connected") mark(state, live.incident, "connected");
         if (seen->what != "picture") return;
-        mark(state, incident, "picture");
-        close_incident(state, incident);
+        live.seen_epoch = seen->epoch;
+        conclude_presentation(state, seen->terminal);
     } else {
         ++state.oddities.unexpected_message;
     }
@@ -249,6 +250,7 @@ void plan_terminal(State& state, TerminalId id) {
     }
     if (live.needs != before) state.pools_dirty = true;
     sync_assignments(state, id);
+    conclude_presentation(state, id);
     state.to_tell.insert(id);
 }
 

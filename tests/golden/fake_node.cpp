@@ -213,6 +213,7 @@ void FakeNode::perform(const AssignDesktop& assign) {
         after(kLetGo, unless_changed([this, id] { set_phase(id, Phase::released, {}); }));
         return;
     }
+    for (WindowStatus& window : desktop.windows) window.connected = window.picture = false;  // they connect with new tickets
     const Phase reached = assign.duty == Duty::primary ? Phase::running : Phase::standby;
     const Duration delay = (reached == Phase::running && was_ready ? kPromoteDesktop : kStartDesktop) + extra_;
     desktop.phase = Phase::preparing;

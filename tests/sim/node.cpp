@@ -261,6 +261,7 @@ void SimNode::start_primary(Process& process) {
             return;
         }
         p.run = Run::running;
+        p.memory_since = std::min(p.memory_since, world_.kernel.now());
         report(p, Phase::running);
         later(session, kCheckpointInterval / 4, [this, session](Process&) { take_checkpoint(session); });
     });
@@ -275,6 +276,7 @@ void SimNode::release(Process& process) {
     later(session, takes, [this, session](Process& p) {
         p.run = Run::none;
         p.held.clear();
+        p.memory_since = kNever;
         report(p, Phase::released);
         processes_.erase(session);
         world_.oracle.forget_holder(session, *this);
@@ -322,6 +324,7 @@ void SimNode::checkpoint_arrived(SessionId session, const CheckpointInfo& info, 
     if (!process.held.empty() && info.id <= process.held.back().id) return;
     process.held.push_back(info);
     if (process.held.size() > 2) process.held.erase(process.held.begin());
+    process.memory_since = std::min(process.memory_since, world_.kernel.now());
     report(process, Phase::standby);
 }
 
@@ -527,6 +530,16 @@ bool SimNode::window_connected(TerminalId terminal, SessionId session, Epoch epo
     if (at == screens_.end()) return false;
     const auto window = at->second.shown.find(session);
     return window != at->second.shown.end() && window->second.connected && window->second.session_epoch == epoch;
+}
+
+std::optional<TimePoint> SimNode::memory_since(SessionId session, Epoch not_before) const {
+    const auto at = processes_.find(session);
+    if (at == processes_.end() || !agent_) return std::nullopt;
+    const Process& process = at->second;
+    const bool held = std::any_of(process.held.begin(), process.held.end(), [&](const CheckpointInfo& info) { return info.id.epoch >= not_before; });
+    const bool runs_it = process.run == Run::running && process.assign.duty == Duty::primary && process.assign.epoch >= not_before;
+    if (!held && !runs_it) return std::nullopt;
+    return process.memory_since;
 }
 
 std::vector<SessionId> SimNode::running_sessions() const {

@@ -82,6 +82,8 @@ class SimNode {
     /// The window of this session on this desktop is connected to the session's present node.
     [[nodiscard]] bool window_connected(TerminalId terminal, SessionId session, Epoch epoch) const;
     [[nodiscard]] std::vector<SessionId> running_sessions() const;
+    /// Since when it has what the application knew: it runs it, or holds a checkpoint of it. Nothing: it does not.
+    [[nodiscard]] std::optional<TimePoint> memory_since(SessionId session, Epoch not_before) const;
     [[nodiscard]] bool holds_something() const { return !processes_.empty() || !screens_.empty(); }
 
     std::set<std::string> environments;  ///< digests of bundles that are attached
@@ -103,6 +105,7 @@ class SimNode {
         std::uint64_t generation = 0;
         std::uint64_t sequence = 0;
         std::vector<CheckpointInfo> held;
+        TimePoint memory_since = kNever;  ///< it runs, or holds something
     };
     struct Screen {
         AssignDesktop assign;

@@ -156,6 +156,7 @@ void Oracle::node_changed(NodeId id, const NodeRecord* before, const NodeRecord*
     }
     if (before != nullptr && before->state != NodeState::condemned && after->state == NodeState::condemned) {
         check_mass_failure(id, *after);
+        check_last_memory(id, *after);
     }
     // A pool may shrink in quiet times; what serves may not be touched.
     if (calm_ && before != nullptr && before->state == NodeState::serving && after->state == NodeState::condemned) {
@@ -187,6 +188,31 @@ void Oracle::check_mass_failure(NodeId id, const NodeRecord& record) {
     if (given_up_alive_.size() > allowed) {
         violated("gate", std::to_string(given_up_alive_.size()) + " of " + std::to_string(population) +
                                                 " nodes that work were given up within one window");
+    }
+}
+
+/// The last node that has the memory of a session is waited for, not destroyed for a silence that may be slowness. What
+/// the manager cannot know is left out: a memory that is very young, one that others had a moment ago, sessions that
+/// would start afresh anyway.
+void Oracle::check_last_memory(NodeId id, const NodeRecord& record) {
+    constexpr std::string_view kSilent = "silent for ";
+    if (record.reason.rfind(kSilent, 0) != 0 || records_replaced_ || has_kind(world_.plan, FaultKind::start_failing) || has_kind(world_.plan, FaultKind::session_crash)) return;
+    const std::int64_t silent_ms = std::stoll(record.reason.substr(kSilent.size()));
+    if (silent_ms >= to_ms(world_.settings.silence + world_.settings.backup_grace)) return;
+    const TimePoint known_since = heard_[id] - Duration(8'000'000);
+    for (const auto& [session_id, session] : sessions_) {
+        const bool member = session.primary == id || std::find(session.backups.begin(), session.backups.end(), id) != session.backups.end();
+        if (!member || session.protection != Protection::checkpoint) continue;
+        const auto since = world_.site.find(id)->memory_since(session_id, session.fresh_since);
+        if (!since || *since > known_since || parted_[session_id] > world_now() - Duration(10'000'000)) continue;
+        const bool elsewhere = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& row) {
+            const SimNode* other = row.first == id ? nullptr : world_.site.find(row.first);
+            return other != nullptr && other->memory_since(session_id, session.fresh_since);
+        });
+        if (!elsewhere) {
+            violated("memory", "node " + to_string(id) + " is destroyed after " + text(static_cast<std::uint64_t>(silent_ms)) +
+                                   " ms of silence, and nobody else has the memory of session " + to_string(session_id));
+        }
     }
 }
 
@@ -480,6 +506,7 @@ void Oracle::check_acting(SessionId session) {
 }
 
 void Oracle::forget_holder(SessionId session, SimNode& node) {
+    parted_[session] = world_now();
     const auto holders = holders_.find(session);
     if (holders != holders_.end()) holders->second.erase(node.id());
 }

@@ -74,6 +74,7 @@ class Oracle {
     void count_uses(const manager::TerminalRecord& terminal, int by, std::set<NodeId>& touched);
     void node_changed(NodeId id, const manager::NodeRecord* before, const manager::NodeRecord* after);
     void check_mass_failure(NodeId id, const manager::NodeRecord& record);
+    void check_last_memory(NodeId id, const manager::NodeRecord& record);
     void check_reply(const AdminReply& reply);
     void check_fitness(NodeId to, const std::string& environment);
     void check_proof(SessionId session, Epoch epoch, NodeId to);
@@ -97,6 +98,7 @@ class Oracle {
     std::map<std::pair<NodeId, SessionId>, Epoch> obeyed_;
     std::map<std::pair<NodeId, TerminalId>, Epoch> desktops_obeyed_;
     std::map<ClientId, Epoch> clients_obeyed_;
+    std::map<SessionId, TimePoint> parted_;  ///< when a node last lost or gave up what it had of it
     std::map<NodeId, TimePoint> heard_;  ///< when the manager was last given a message of that node
     std::set<NodeId> orphans_;
     std::vector<TimePoint> given_up_alive_;                          ///< nodes whose agent works, condemned for silence

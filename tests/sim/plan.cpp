@@ -140,6 +140,10 @@ void draw_large(Plan& plan) {
 
 }  // namespace
 
+bool has_kind(const Plan& plan, FaultKind kind) {
+    return std::any_of(plan.faults.begin(), plan.faults.end(), [kind](const Fault& fault) { return fault.kind == kind; });
+}
+
 const char* name_of(FaultKind kind) { return traits(kind).name; }
 
 Plan draw_plan(const Options& options, std::uint64_t seed, std::string& error) {

@@ -80,4 +80,7 @@ struct Plan {
 /// Draws a plan. Error text when `options.faults` names something unknown.
 [[nodiscard]] Plan draw_plan(const Options& options, std::uint64_t seed, std::string& error);
 
+/// Does anything of this kind go wrong in it?
+[[nodiscard]] bool has_kind(const Plan& plan, FaultKind kind);
+
 }  // namespace understudy::sim
