@@ -28,6 +28,7 @@ constexpr Duration kLoadInterval = std::chrono::seconds(1);
 constexpr Duration kKeyLookInterval = std::chrono::hours(1);
 constexpr Duration kNameAgain = std::chrono::seconds(2);
 constexpr int kNextLookMs = 10;  ///< for the moments in which two connections are open
+constexpr Duration kLongAway = std::chrono::milliseconds(500);  ///< of the loop, from what it should look at: worth a line
 constexpr std::int64_t kDayMs = 24 * 60 * 60 * 1000;
 
 std::int64_t wall_ms() {
@@ -318,6 +319,12 @@ Result<> Agent::begin() {
     return {};
 }
 
+/// Who looks for the reason of a silence finds here whether this node was at work or had no processor.
+void Agent::note_away(Duration late, Duration at_work) {
+    if (late >= kLongAway) spdlog::warn("the agent was woken {} ms late: this machine has too little of a processor, or stood still", to_ms(late));
+    if (at_work >= kLongAway) spdlog::warn("the agent was busy for {} ms at one go, and heard nothing meanwhile", to_ms(at_work));
+}
+
 Result<> Agent::run(int signals) {
     const auto watch = loop_.watch(signals, EPOLLIN, [this, signals](std::uint32_t) { take_signals(signals); });
     if (auto begun = begin(); !begun) return ending_ ? Result<>() : begun;
@@ -334,10 +341,13 @@ Result<> Agent::run(int signals) {
             timeout_ms = timeout_ms < 0 ? until_wake : std::min(timeout_ms, until_wake);
         }
         if (link_next_) timeout_ms = timeout_ms < 0 ? kNextLookMs : std::min(timeout_ms, kNextLookMs);
+        const TimePoint due = loop_.now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
         link_->wait(loop_.descriptor(), timeout_ms);
+        const TimePoint woken = loop_.now();
         if (link_next_) look_at_next_link();
         loop_.dispatch();
         if (loop_.now() >= wake_at_) feed(Woken{});
+        note_away(timeout_ms < 0 ? Duration::zero() : woken - due, loop_.now() - woken);
     }
     loop_.unwatch(watch);
     spdlog::info("ending");

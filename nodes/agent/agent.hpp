@@ -57,6 +57,7 @@ class Agent {
     void on(const OpenDoor& action);
     void on(const Witness& action);
     void measure_load();
+    void note_away(Duration late, Duration at_work);
 
     const Config config_;
     const std::uint64_t incarnation_;

@@ -2,6 +2,8 @@
 // descriptors; the rest of the agent hangs on one descriptor next to them.
 #include "nodes/agent/link.hpp"
 
+#include <sched.h>
+
 #include <array>
 #include <cstring>
 
@@ -21,10 +23,22 @@ constexpr int kHandshakeMs = 3000;
 constexpr int kQueued = 1000;
 constexpr int kMessagesPerTurn = 64;
 
+/// ZeroMQ's own thread brings signs of life out: it is as urgent as the thread that makes them. Where that one was not
+/// let, this one would not be either, and ZeroMQ ends a program over it.
+zmq::context_t make_context() {
+    zmq::context_t context{1};
+    if ((::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) != SCHED_RR) return context;
+    sched_param ours{};
+    if (::sched_getparam(0, &ours) != 0) return context;
+    context.set(zmq::ctxopt::thread_sched_policy, SCHED_RR);
+    context.set(zmq::ctxopt::thread_priority, ours.sched_priority);
+    return context;
+}
+
 }  // namespace
 
 struct Link::Sockets {
-    zmq::context_t context{1};
+    zmq::context_t context = make_context();
     zmq::socket_t dealer{context, zmq::socket_type::dealer};
     zmq::socket_t monitor{context, zmq::socket_type::pair};
 };

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
@@ -50,6 +51,15 @@ void ask_to_be_spared() {
     }
 }
 
+// A node whose sessions are busy still renews its lease in time, and freezes them in time. What the agent starts, threads
+// as well, inherits nothing of it.
+void ask_for_the_processor() {
+    sched_param urgent{};
+    urgent.sched_priority = 1;
+    if (::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &urgent) == 0) return;
+    ::setpriority(PRIO_PROCESS, 0, -10);
+}
+
 understudy::Result<understudy::node::Config> go_on_with_a_seed(const understudy::node::Config& held, const std::string& file, int stop) {
     // What takes longest of a start; the answer is kept for this boot, which the copies share.
     std::error_code ignored;
@@ -81,8 +91,7 @@ int main(int count, char** words) {
     spdlog::set_level(spdlog::level::from_str(config->log_level));
     ask_to_be_spared();
     ask_for_descriptors();
-    // A node whose sessions are busy still renews its lease in time.
-    ::setpriority(PRIO_PROCESS, 0, -10);
+    ask_for_the_processor();
     if (config->held) {
         config = go_on_with_a_seed(*config, file, signals.get());
         if (!config) {

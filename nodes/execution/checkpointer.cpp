@@ -43,8 +43,16 @@ Checkpointer::~Checkpointer() {
     if (timer_ != 0) ground_.loop.cancel(timer_);
     if (finish_timer_ != 0) ground_.loop.cancel(finish_timer_);
     // Senders and the worker wait for threads; a killed criu lets its job come back.
-    criu_.reset();
+    end_criu();
     for (auto& [node, backup] : backups_) ground_.dispose(std::move(backup.sender));
+}
+
+/// Its end can take the kernel long; the worker waits for it.
+void Checkpointer::end_criu() {
+    if (!criu_) return;
+    criu_->cut();
+    // Shared only because a job has to be copyable.
+    worker_.run([criu = std::shared_ptr<CriuProcess>(std::move(criu_))] {});
 }
 
 bool Checkpointer::wanted() const {
@@ -171,7 +179,7 @@ void Checkpointer::note_resumed() {
 
 void Checkpointer::note_made(Result<DumpOutcome> outcome, Duration work) {
     dumping_ = false;
-    criu_.reset();
+    end_criu();
     if (!outcome) {
         note_failure(outcome.error().message);
         return;

@@ -54,6 +54,7 @@ class Checkpointer {
     void schedule(Duration delay);
     void begin();
     void begin_dump(std::vector<std::uint64_t> outer_sockets);
+    void end_criu();
     void note_resumed();
     void note_made(Result<DumpOutcome> outcome, Duration work);
     void note_failure(const std::string& reason);

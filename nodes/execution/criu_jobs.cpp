@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "nodes/agent/base/descriptor.hpp"
+#include "nodes/agent/base/worker.hpp"
 #include "nodes/execution/criu_process.hpp"
 #include "nodes/execution/criu_rpc.hpp"
 #include "nodes/execution/session_tree.hpp"
@@ -64,6 +65,7 @@ Result<DumpOutcome> dump_into(const DumpTask& task, const std::string& folder, c
     if (!marks) return tl::unexpected(marks.error());
     if (!answer) return failure(answer.error().code, reason_of(answer.error(), images + "/dump.log"));
     outcome.marks = std::move(*marks);
+    const StepAside aside;  // the application goes on; what is left of a checkpoint gives way to it
     auto files = digest_files(folder);
     if (!files) return tl::unexpected(files.error());
     auto& meta = outcome.meta;

@@ -10,8 +10,17 @@
 #include <cstring>
 
 namespace understudy::node {
+namespace {
 
-Result<std::unique_ptr<CriuProcess>> CriuProcess::start(std::vector<std::string> command, int cgroup, std::map<int, int> descriptors) {
+// While it dumps, the application stands still: the sooner it is done the better.
+constexpr int kDumpNiceness = -10;
+// A restore takes whole seconds of a processor. What people are using on this node comes first; what is restored gets
+// back the niceness that it had, at the end.
+constexpr int kRestoreNiceness = 5;
+
+}  // namespace
+
+Result<std::unique_ptr<CriuProcess>> CriuProcess::start(std::vector<std::string> command, int cgroup, int nice, std::map<int, int> descriptors) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
         return failure(ErrorCode::failed, std::string("can't make a socket for criu: ") + std::strerror(errno));
@@ -25,14 +34,14 @@ Result<std::unique_ptr<CriuProcess>> CriuProcess::start(std::vector<std::string>
     what.environment = plain_environment();
     what.descriptors = std::move(descriptors);
     what.cgroup = cgroup;
-    what.nice = -10;  // somebody waits for what it does
+    what.nice = nice;
     auto child = spawn(what);
     if (!child) return tl::unexpected(child.error());
     criu->child_ = std::move(*child);
     return criu;
 }
 
-Result<std::unique_ptr<CriuProcess>> CriuProcess::start_for_dump() { return start({"criu", "swrk", "3"}, -1, {}); }
+Result<std::unique_ptr<CriuProcess>> CriuProcess::start_for_dump() { return start({"criu", "swrk", "3"}, -1, kDumpNiceness, {}); }
 
 Result<std::unique_ptr<CriuProcess>> CriuProcess::start_for_restore(const std::string& programs_folder, const std::string& root, int cgroup,
                                                                     std::size_t dead_sockets) {
@@ -45,14 +54,18 @@ Result<std::unique_ptr<CriuProcess>> CriuProcess::start_for_restore(const std::s
         ::close(ends[1]);
         descriptors[first_dead_socket() + static_cast<int>(i)] = ends[0];
     }
-    return start({programs_folder + "/bin/understudy-session-init", "restore", root, "criu", "swrk", "3"}, cgroup, std::move(descriptors));
+    return start({programs_folder + "/bin/understudy-session-init", "restore", root, "criu", "swrk", "3"}, cgroup, kRestoreNiceness, std::move(descriptors));
+}
+
+void CriuProcess::cut() const {
+    // Half-restored processes may hold the other end: whoever waits for an answer must not wait for them.
+    if (socket_) ::shutdown(socket_.get(), SHUT_RDWR);
+    if (child_.pid > 0) ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 CriuProcess::~CriuProcess() {
-    // Half-restored processes may hold the other end: whoever waits for an answer must not wait for them.
-    if (socket_) ::shutdown(socket_.get(), SHUT_RDWR);
+    cut();
     if (child_.pid <= 0) return;
-    ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), SIGKILL, nullptr, 0);
     siginfo_t info{};
     ::waitid(P_PIDFD, static_cast<id_t>(child_.pidfd.get()), &info, WEXITED);
 }

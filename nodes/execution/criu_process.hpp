@@ -20,17 +20,20 @@ class CriuProcess {
     [[nodiscard]] static Result<std::unique_ptr<CriuProcess>> start_for_restore(const std::string& programs_folder,
                                                                                 const std::string& root, int cgroup,
                                                                                 std::size_t dead_sockets);
-    /// Kills it if it still runs.
+    /// Kills it if it still runs, and waits for its end, which can take the kernel long: not for the agent's loop.
     ~CriuProcess();
     CriuProcess(const CriuProcess&) = delete;
     CriuProcess& operator=(const CriuProcess&) = delete;
+
+    /// Kills it and lets go whoever waits for its answer; does not wait.
+    void cut() const;
 
     [[nodiscard]] int socket() const { return socket_.get(); }
     [[nodiscard]] static int first_dead_socket() { return 20; }
 
   private:
     CriuProcess() = default;
-    [[nodiscard]] static Result<std::unique_ptr<CriuProcess>> start(std::vector<std::string> command, int cgroup,
+    [[nodiscard]] static Result<std::unique_ptr<CriuProcess>> start(std::vector<std::string> command, int cgroup, int nice,
                                                                     std::map<int, int> descriptors);
     Descriptor socket_;
     Child child_;

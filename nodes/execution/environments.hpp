@@ -66,7 +66,7 @@ class Environments {
     Descriptor events_;
     Loop::Id watch_ = 0;
     std::multimap<std::string, Waiting> waiting_;  ///< by name
-    Worker worker_;
+    Worker worker_{5};  ///< reads and sums up whole bundles: what runs on this node comes first
     Lifeline lifeline_;
 };
 

@@ -79,7 +79,7 @@ struct Ground {
     Loop& loop;
     ExecutionSettings settings;
     SessionServices services;
-    Worker cleaner{};  ///< takes apart what is over, so that nobody waits for it
+    Worker cleaner{Worker::kAside};  ///< takes apart what is over, so that nobody waits for it
     RestoreTurns restore_turns{};
     Environments environments{loop, settings.environments_folder, services.log};
 

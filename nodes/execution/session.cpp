@@ -143,9 +143,17 @@ void Session::end_run() {
     ++attempt_;
     if (restore_timer_ != 0) ground_.loop.cancel(std::exchange(restore_timer_, 0));
     checkpointer_.reset();
-    restoring_.reset();
+    end_criu();
     run_.reset();
     ground_.restore_turns.done(this);
+}
+
+/// Its end can take the kernel long; the worker waits for it.
+void Session::end_criu() {
+    if (!restoring_) return;
+    restoring_->cut();
+    // Shared only because a job has to be copyable.
+    worker_->run([criu = std::shared_ptr<CriuProcess>(std::move(restoring_))] {});
 }
 
 Result<std::string> Session::environment() const {
@@ -252,10 +260,8 @@ void Session::restore_into(CheckpointId id, const PreparedTree& tree) {
         return;
     }
     restoring_ = std::move(*criu);
-    restore_timer_ = ground_.loop.after(kRestoreLimit, [this, id] {
-        restore_timer_ = 0;
-        note_restore_failed(id, "it was not done within " + std::to_string(to_ms(kRestoreLimit) / 1000) + " s");
-    });
+    restoring_from_ = id;
+    limit_restore();
     RestoreTask task{restoring_->socket(), *meta, store_.folder(), tree, *environment_folder};
     const auto attempt = attempt_;
     std::function<void(Result<int>)> restored = lifeline_.bind([this, attempt, id, tree, began](Result<int> pid) {
@@ -267,10 +273,19 @@ void Session::restore_into(CheckpointId id, const PreparedTree& tree) {
     });
 }
 
+void Session::limit_restore() {
+    restore_timer_ = ground_.loop.after(kRestoreLimit, [this] {
+        restore_timer_ = 0;
+        note_restore_failed(restoring_from_, "it was not done within " + std::to_string(to_ms(kRestoreLimit) / 1000) + " s");
+    });
+}
+
 void Session::note_restored(CheckpointId id, const PreparedTree&, Result<int> pid, TimePoint began) {
     if (restore_timer_ != 0) ground_.loop.cancel(std::exchange(restore_timer_, 0));
-    restoring_.reset();
-    ground_.restore_turns.done(this);
+    end_criu();
+    // Behind that end: the next restore finds nothing of this one.
+    std::function<void()> turn_over = lifeline_.bind([this] { ground_.restore_turns.done(this); });
+    worker_->run([&loop = ground_.loop, turn_over] { loop.post(turn_over); });
     tree_.reset();  // in use from now on, or spoilt
     Result<> adopted;
     if (pid) adopted = run_->adopt(*pid);
@@ -303,12 +318,15 @@ void Session::note_restore_failed(CheckpointId id, const std::string& why) {
 
 void Session::freeze() {
     frozen_ = true;
+    // What stands still does not get ready, and is no failure: the only checkpoint must not be taken for a bad one.
+    if (restore_timer_ != 0) ground_.loop.cancel(std::exchange(restore_timer_, 0));
     if (checkpointer_) checkpointer_->set_frozen(true);
     else if (run_) run_->freeze();
 }
 
 void Session::thaw() {
     frozen_ = false;
+    if (restoring_ && restore_timer_ == 0) limit_restore();
     if (checkpointer_) checkpointer_->set_frozen(false);
     else if (run_) run_->thaw();
 }

@@ -43,6 +43,8 @@ class Session {
     void release(const AssignSession& assign);
     void give_up();
     void end_run();
+    void end_criu();
+    void limit_restore();
     void begin_run();
     void start_afresh();
     void restore(CheckpointId id);
@@ -76,6 +78,7 @@ class Session {
     std::unique_ptr<SessionRun> run_;
     std::unique_ptr<CriuProcess> restoring_;
     Loop::Id restore_timer_ = 0;
+    CheckpointId restoring_from_;
     std::unique_ptr<Checkpointer> checkpointer_;
     std::unique_ptr<Standby> standby_;
     // Shared with the worker, which alone touches what it points to while a job with it is queued.

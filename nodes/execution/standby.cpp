@@ -42,6 +42,7 @@ void Standby::note_stored(const CheckpointMeta& meta) {
     on_changed_();
     auto& ground = ground_;
     worker_.run([tree = tree_, chain = store_.chain(meta.info.id), folder = store_.folder(), session = session_, &ground] {
+        const StepAside aside;  // ahead of time: whoever works on this node comes first
         auto prepared = prepare_tree(*tree, chain, folder);
         if (prepared) {
             *tree = std::move(*prepared);

@@ -27,7 +27,7 @@ class Desktops {
     Loop& loop_;
     const PresentationSettings settings_;
     const DesktopServices services_;
-    Worker cleaner_;
+    Worker cleaner_{Worker::kAside};
     unsigned next_display_;
     std::map<TerminalId, std::unique_ptr<DesktopRunner>> desktops_;
 };

@@ -151,15 +151,8 @@ Result<Child> spawn(const Spawn& what) {
     if (pid < 0) {
         return failure(ErrorCode::failed, "can't start " + what.command.front() + ": " + std::strerror(errno));
     }
-    Child child{pid, Descriptor(pidfd)};
-    problem_in.reset();
-    int problem = 0;
-    if (::read(problem_out.get(), &problem, sizeof problem) == static_cast<ssize_t>(sizeof problem)) {
-        siginfo_t info{};
-        ::waitid(P_PIDFD, static_cast<id_t>(child.pidfd.get()), &info, WEXITED);
-        return failure(ErrorCode::failed, "can't start " + what.command.front() + ": " + std::strerror(problem));
-    }
-    return child;
+    ::fcntl(problem_out.get(), F_SETFL, O_NONBLOCK);
+    return Child{pid, Descriptor(pidfd), std::move(problem_out)};
 }
 
 ProcessEnd take_end(const Child& child) {
@@ -168,11 +161,14 @@ ProcessEnd take_end(const Child& child) {
     if (::waitid(P_PIDFD, static_cast<id_t>(child.pidfd.get()), &info, WEXITED | WNOHANG | __WALL) != 0 || info.si_pid == 0) {
         return {};
     }
-    return {true, info.si_code != CLD_EXITED, info.si_status};
+    int problem = 0;
+    if (child.problem && ::read(child.problem.get(), &problem, sizeof problem) != static_cast<ssize_t>(sizeof problem)) problem = 0;
+    return {true, info.si_code != CLD_EXITED, info.si_status, problem};
 }
 
 std::string describe(const ProcessEnd& end) {
     if (!end.known) return "ended";
+    if (end.problem != 0) return std::string("could not be started: ") + std::strerror(end.problem);
     if (end.signalled) return "was killed by signal " + std::to_string(end.number) + " (" + ::strsignal(end.number) + ")";
     return "ended with status " + std::to_string(end.number);
 }

@@ -38,6 +38,7 @@ struct Spawn {
 struct Child {
     pid_t pid = -1;
     Descriptor pidfd;
+    Descriptor problem;  ///< what kept the program from starting, as an errno; take_end() reads it
 };
 
 /// How a process ended.
@@ -45,17 +46,19 @@ struct ProcessEnd {
     bool known = false;   ///< false: it was not our child
     bool signalled = false;
     int number = 0;       ///< exit code or signal
+    int problem = 0;      ///< errno of what kept the program from starting; 0: it was started
     [[nodiscard]] bool clean() const { return known && !signalled && number == 0; }
 };
 
 /// The process is killed when the calling *thread* ends: call it from a thread that lives as long as
-/// the agent wants the process to live. Errors: `not_found` (program), `failed` (in the words of the kernel).
+/// the agent wants the process to live. Returns before the program is loaded, which takes long on a busy machine: what
+/// keeps it from starting is seen at its end. Errors: `not_found` (program), `failed` (in the words of the kernel).
 [[nodiscard]] Result<Child> spawn(const Spawn& what);
 
 /// Takes the exit status of an ended child. Precondition: its pidfd is readable.
 [[nodiscard]] ProcessEnd take_end(const Child& child);
 
-/// "ended with status 3", "was killed by signal 11 (Segmentation fault)".
+/// "ended with status 3", "was killed by signal 11 (Segmentation fault)", "could not be started: Permission denied".
 [[nodiscard]] std::string describe(const ProcessEnd& end);
 
 /// PATH and LANG, as every program of ours gets them.

@@ -1,9 +1,21 @@
 // See worker.hpp.
 #include "nodes/agent/base/worker.hpp"
 
-namespace understudy::node {
+#include <sys/resource.h>
+#include <unistd.h>
 
-Worker::Worker() : thread_([this] { work(); }) {}
+namespace understudy::node {
+namespace {
+
+// Without the right to be less nice than before, a thread stays as it is.
+void be_nice(int niceness) { (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness); }
+
+}  // namespace
+
+StepAside::StepAside() : before_(::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()))) { be_nice(Worker::kAside); }
+StepAside::~StepAside() { be_nice(before_); }
+
+Worker::Worker(int niceness) : thread_([this, niceness] { work(niceness); }) {}
 
 Worker::~Worker() {
     {
@@ -22,7 +34,8 @@ void Worker::run(std::function<void()> job) {
     changed_.notify_one();
 }
 
-void Worker::work() {
+void Worker::work(int niceness) {
+    be_nice(niceness);
     std::unique_lock lock(mutex_);
     for (;;) {
         changed_.wait(lock, [this] { return ending_ || !jobs_.empty(); });

@@ -14,7 +14,9 @@ namespace understudy::node {
 /// time by themselves or be cut short by whoever gave them (closing a socket, killing a process).
 class Worker {
   public:
-    Worker();
+    static constexpr int kAside = 10;  ///< niceness of what nobody waits for
+    /// `niceness`: of its thread, as nice(1) counts.
+    explicit Worker(int niceness = 0);
     ~Worker();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -22,13 +24,25 @@ class Worker {
     void run(std::function<void()> job);
 
   private:
-    void work();
+    void work(int niceness);
 
     std::mutex mutex_;  ///< guards jobs_ and ending_
     std::condition_variable changed_;
     std::deque<std::function<void()>> jobs_;
     bool ending_ = false;
     std::thread thread_;
+};
+
+/// While it lives, the calling thread gives way to what people are waiting for.
+class StepAside {
+  public:
+    StepAside();
+    ~StepAside();
+    StepAside(const StepAside&) = delete;
+    StepAside& operator=(const StepAside&) = delete;
+
+  private:
+    int before_;
 };
 
 }  // namespace understudy::node
