@@ -95,7 +95,15 @@ std::chrono::milliseconds Link::silence() const {
 
 void Link::tell_news() const { signal_eventfd(news_fd_); }
 
-void Link::note_heard() { heard_at_.store(Clock::now().time_since_epoch().count()); }
+std::chrono::milliseconds Link::longest_silence() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::duration(longest_silence_.load()));
+}
+
+void Link::note_heard() {
+    const Clock::rep now = Clock::now().time_since_epoch().count();
+    const Clock::rep before = heard_at_.exchange(now);
+    if (before != 0) longest_silence_.store(std::max(longest_silence_.load(), now - before));
+}
 
 void Link::happened(LinkEvent event) {
     if (stopping_.load()) return;

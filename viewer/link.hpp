@@ -54,6 +54,8 @@ public:
     [[nodiscard]] bool has_ended() const { return has_ended_.load(); }
     /// How long nothing has been heard from the session; zero when not connected.
     [[nodiscard]] std::chrono::milliseconds silence() const;
+    /// The longest silence that has ended, over all connections of this link: what to expect of that session's machine.
+    [[nodiscard]] std::chrono::milliseconds longest_silence() const;
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -82,6 +84,7 @@ private:
     std::atomic<bool> stopping_{false};
     std::atomic<bool> has_ended_{false};
     std::atomic<Clock::rep> heard_at_{0};  ///< 0: not connected
+    std::atomic<Clock::rep> longest_silence_{0};
 
     // The link's thread alone.
     std::chrono::milliseconds pause_ = kFirstRetryPause;

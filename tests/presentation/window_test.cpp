@@ -327,7 +327,21 @@ TEST_CASE("window: a longer break is shown, and ends when the session is back") 
     CHECK(stage.colour() == kWhite);
 }
 
-TEST_CASE("window: a session that stops answering is told, and so is its coming back") {
+TEST_CASE("window: a session that is quiet is not dimmed, as long as nobody asks anything of it") {
+    Stage stage;
+    XServer session(400, 300);
+    session.paint(kGreen);
+    Door door(session.rfb_socket());
+    stage.window.connect_to(door, 1);
+    stage.window.wait_event("picture");
+    stage.wait_for_colour(kGreen);
+    session.process().signal(SIGSTOP);
+    CHECK_FALSE(eventually([&] { return stage.window.has_event("silent"); }, milliseconds{8000}));
+    CHECK(stage.colour() == kGreen);
+    session.process().signal(SIGCONT);
+}
+
+TEST_CASE("window: a session that does not answer a person is told, and so is its coming back") {
     Stage stage;
     XServer session(400, 300);
     session.paint(kGreen);
@@ -335,6 +349,8 @@ TEST_CASE("window: a session that stops answering is told, and so is its coming 
     stage.window.connect_to(door, 1);
     stage.window.wait_event("picture");
     session.process().signal(SIGSTOP);
+    const auto [x, y] = stage.window.origin();
+    stage.xdotool({"mousemove", std::to_string(x + 50), std::to_string(y + 50), "click", "1"});
     CHECK(stage.window.wait_event("silent", milliseconds{12000}).at("epoch") == 1);
     CHECK(eventually([&] { return stage.colour() != kGreen; }));
     session.process().signal(SIGCONT);

@@ -18,7 +18,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds kGrace{1500};
 /// How long the session may take to adopt the window's size before the picture is fitted instead.
 constexpr milliseconds kSilenceCheck{1000};
-constexpr milliseconds kSilent{5000};
+/// So long a session may leave what a person did without any answer, and this many times the longest that it has taken
+/// so far: on a slow machine it takes long.
+constexpr milliseconds kAnswer{5000};
+constexpr int kTimesTheLongest = 4;
 /// A window manager that is just starting can lose the request to show a window; it is repeated.
 constexpr milliseconds kMapAgain{300};
 
@@ -184,6 +187,7 @@ void Program::retire_link() {
     retired_.push_back(std::move(link_));
     painter_->release_source();
     is_connected_ = has_picture_ = untold_picture_ = false;
+    asked_at_.reset();
     last_attempt_.clear();
     silence_check_due_.reset();
     size_answer_due_.reset();
@@ -233,6 +237,7 @@ void Program::note(const LinkRefused& event) {
 
 void Program::note(const LinkLost& event) {
     is_connected_ = has_picture_ = untold_picture_ = false;
+    asked_at_.reset();
     silence_check_due_.reset();
     size_answer_due_.reset();
     waiting_since_ = Clock::now();
@@ -289,19 +294,24 @@ void Program::tell_first_picture() {
              .add("took_ms", took_ms()));
 }
 
+/// A session that says nothing may have nothing to say, and a machine that is busy answers late. What a person did and
+/// got no answer to, not even to the link's own question, is what shows that it does not answer.
 void Program::check_silence() {
     if (!is_connected_ || link_ == nullptr) return;
+    const auto now = Clock::now();
     const auto silence = link_->silence();
+    if (asked_at_ && now - silence > *asked_at_) asked_at_.reset();
     const auto epoch = static_cast<std::int64_t>(link_->source().epoch);
-    if (silence >= kSilent && notice_ == Notice::none) {
+    const auto patience = std::max(kAnswer, kTimesTheLongest * link_->longest_silence());
+    if (asked_at_ && now - *asked_at_ >= patience && notice_ == Notice::none) {
         emit(EventLine("silent").add("epoch", epoch).add("silent_ms", silence.count()));
         release_everything();
         show_notice(Notice::silent, kSilentText);
-    } else if (silence < kSilent && notice_ == Notice::silent) {
+    } else if (!asked_at_ && notice_ == Notice::silent) {
         emit(EventLine("answering").add("epoch", epoch));
         drop_notice();
     }
-    silence_check_due_ = Clock::now() + kSilenceCheck;
+    silence_check_due_ = now + kSilenceCheck;
 }
 
 // What is shown.

@@ -43,7 +43,7 @@ private:
         starting,   ///< there has not been a picture yet
         commanded,  ///< by `waiting`
         lost,       ///< the connection broke, or a new one takes long
-        silent,     ///< connected, but no answer
+        silent,     ///< connected, but no answer to what a person did
     };
 
     explicit Program(ProgramOptions options) : options_(std::move(options)) {}
@@ -121,6 +121,8 @@ private:
     KeyboardState keyboard_;
     PointerState pointer_;
     Place reported_place_;
+
+    Due asked_at_;           ///< when a person did something that nothing was heard after
 
     Due map_again_due_;      ///< the window manager has not shown us yet
     Due geometry_due_;       ///< report the place

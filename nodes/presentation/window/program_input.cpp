@@ -93,7 +93,9 @@ bool Program::sends_input() const {
 }
 
 void Program::send(Outgoing outgoing) {
-    if (sends_input()) link_->send(std::move(outgoing));
+    if (!sends_input()) return;
+    if (is_connected_ && !asked_at_) asked_at_ = Clock::now();
+    link_->send(std::move(outgoing));
 }
 
 void Program::release_everything() {
