@@ -475,7 +475,8 @@ class Cluster:
 
     def first_machine(self):
         """Waits until the manager has made its first machine: then the pace is known by which all other waits end."""
-        until(lambda: self.view() and PACE.factor, 2 * Pace.MACHINE_S, lambda: f"a first machine registers: {self.view()['nodes']}", every=0.3)
+        until(lambda: self.view() and PACE.factor, 2 * Pace.MACHINE_S, lambda: "a first machine registers: the product's fault, or a machine on which "
+              f"too much else runs (load average {os.getloadavg()[0]:.0f}); {[(n['name'], n['state'], n['reason']) for n in self.view()['nodes']]}", every=0.3)
 
     def settle(self, seconds=180, terminal="demo"):
         """Waits until everything runs with all its backups; returns the view."""
