@@ -223,9 +223,11 @@ progress_of() {
         echo "compiling [$steps]$left"
         return 0
     fi
-    case $last in
-        Get:* | Hit:* | Ign:* | Fetched* | Reading* | Building\ dep*) echo "$name: fetching Debian packages" ;;
-        Selecting* | Preparing* | Unpacking* | Setting\ up* | '(Reading'* | Processing*)
+    case $name-$last in
+        build-*) echo "configuring the build" ;;
+        *-) echo "$name: starting" ;;
+        *-Get:* | *-Hit:* | *-Ign:* | *-Fetched* | *-Reading* | *-Building\ dep*) echo "$name: fetching Debian packages" ;;
+        *-Selecting* | *-Preparing* | *-Unpacking* | *-Setting\ up* | *-'(Reading'* | *-Processing*)
             installing=$(sed -n 's/.* \([0-9]*\) newly installed.*/\1/p' "$log" | tail -n 1)
             done_steps=$(grep -cE '^(Unpacking|Setting up) ' "$log" || true)
             echo "$name: installing Debian packages [$((done_steps / 2))/${installing:-?}]" ;;
@@ -319,8 +321,9 @@ hypervisor_account() {
 }
 
 # ------------------------------------------------------------------------------------------------- image and build
-# make_image OPTION…: the guest image, unless it is there; for a log.
-make_image() { "$project_dir/nodes/image/build-image" "$@"; }
+# make_image OPTION…: the guest image, unless it is there; for a log. Without the descriptors of our locks: mmdebstrap
+# gives a shell the number of a pipe of its own, and dash knows none above 9. build-image has a lock of its own.
+make_image() { "$project_dir/nodes/image/build-image" "$@" 7<&- 8<&-; }
 
 # build_jobs: as many compilers as there are processors, and memory for: one takes up to 1.5 GiB.
 build_jobs() {
