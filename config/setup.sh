@@ -287,6 +287,19 @@ missing_packages() {
         comm -13 - <(printf '%s\n' "${wanted[@]}" | sort -u)
 }
 
+# finish_installation: configures what was unpacked and no more. What looks interrupted may be the work of another
+# installer, which holds dpkg's lock: it is waited for, as apt-get does, for at most ten minutes.
+finish_installation() {
+    local said
+    for _ in $(seq 300); do
+        said=$(as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a 7<&- 8<&- 2>&1) && return 0
+        printf '%s\n' "$said"
+        grep -q 'lock' <<<"$said" || return 1
+        sleep 2
+    done
+    return 1
+}
+
 # install_packages LIST…: installs what is missing. Output is for a log.
 install_packages() {
     local missing lists_read=$log_dir/package-lists-read
@@ -297,7 +310,7 @@ install_packages() {
     [ ${#missing[@]} -ne 0 ] || return 0
     if [ -n "$(dpkg --audit)" ]; then
         echo "finishing an installation that was interrupted"
-        as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a 7<&- 8<&- ||
+        finish_installation ||
             fail "an interrupted installation of packages could not be finished" "run: sudo dpkg --configure -a"
     fi
     if [ -z "$(find "$lists_read" -mmin -60 2>/dev/null)" ]; then
