@@ -164,14 +164,20 @@ void Oracle::node_changed(NodeId id, const NodeRecord* before, const NodeRecord*
     }
 }
 
+/// An administrator may decide that the nodes are really gone; the answer comes after the records.
+bool Oracle::gate_is_overridden() const {
+    for (std::uint64_t request = 1; request < kMostWishes; ++request) {
+        const Intent* wish = world_.open_wish(request);
+        if (wish != nullptr && std::holds_alternative<OverrideGate>(wish->wish)) return true;
+    }
+    return false;
+}
+
 /// DESIGN.md section 5: when most of the nodes fall silent at once while they work, the manager suspects itself.
 void Oracle::check_mass_failure(NodeId id, const NodeRecord& record) {
     const SimNode* node = world_.site.find(id);
     if (record.reason.rfind("silent", 0) != 0 || node == nullptr || !node->agent_runs() || node->paused()) return;
-    // An administrator may decide that the nodes are really gone; the answer comes after the records.
-    for (std::uint64_t request = 1; request < kMostWishes; ++request) {
-        const Intent* wish = world_.open_wish(request);
-        if (wish == nullptr || !std::holds_alternative<OverrideGate>(wish->wish)) continue;
+    if (gate_is_overridden()) {
         given_up_alive_.clear();
         return;
     }
@@ -199,6 +205,7 @@ void Oracle::check_last_memory(NodeId id, const NodeRecord& record) {
     if (record.reason.rfind(kSilent, 0) != 0 || records_replaced_ || has_kind(world_.plan, FaultKind::start_failing) || has_kind(world_.plan, FaultKind::session_crash)) return;
     const std::int64_t silent_ms = std::stoll(record.reason.substr(kSilent.size()));
     if (silent_ms >= to_ms(world_.settings.silence + world_.settings.backup_grace)) return;
+    if (gate_is_overridden()) return;
     const TimePoint known_since = heard_[id] - Duration(8'000'000);
     for (const auto& [session_id, session] : sessions_) {
         const bool member = session.primary == id || std::find(session.backups.begin(), session.backups.end(), id) != session.backups.end();

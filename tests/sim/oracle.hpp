@@ -74,6 +74,7 @@ class Oracle {
     void count_uses(const manager::TerminalRecord& terminal, int by, std::set<NodeId>& touched);
     void node_changed(NodeId id, const manager::NodeRecord* before, const manager::NodeRecord* after);
     void check_mass_failure(NodeId id, const manager::NodeRecord& record);
+    [[nodiscard]] bool gate_is_overridden() const;
     void check_last_memory(NodeId id, const manager::NodeRecord& record);
     void check_reply(const AdminReply& reply);
     void check_fitness(NodeId to, const std::string& environment);
