@@ -253,12 +253,15 @@ end_jobs() {
     job_pid=()
 }
 
-# interrupted SIGNAL-NUMBER: by Ctrl-C, or by who ended this.
+# What an interruption leaves running, in a sentence.
+still_running=
+
+# interrupted SIGNAL-NUMBER: by Ctrl-C, or by a signal of another process.
 interrupted() {
     trap '' INT TERM HUP
     end_jobs
     [ -z "$on_terminal" ] || printf '\r\033[K'
-    printf '\nInterrupted. What is half made is not used: run %s again, it goes on where it was.\n' "${0##*/}" >&2
+    printf '\nInterrupted. What is half made is not used: run %s again, it goes on where it was.\n%s' "${0##*/}" "${still_running:+$still_running$'\n'}" >&2
     exit $((128 + $1))
 }
 
