@@ -117,6 +117,15 @@ own_build_folder() {
     hold_lock 7 "$project_dir/build/lock"
 }
 
+# Where room was asked for, and where compilers and installers put what is temporary.
+disks=(/ /tmp /var)
+
+# full_disks: those of them that have no room left. Tools do not always say that this is why they failed, and a log on
+# such a disk loses its end.
+full_disks() {
+    { df --output=avail,target -m "${disks[@]}" 2>/dev/null || true; } | awk 'NR > 1 && $1 < 32 { sub(/^ *[0-9]+ +/, ""); print }' | sort -u | paste -sd' '
+}
+
 # need_space DIR MIB [DIR MIB…]: is there room for what each folder grows to? What is in it already counts.
 need_space() {
     local dir wanted used free device
@@ -130,6 +139,7 @@ need_space() {
         device=$(df --output=target "$dir" | tail -n 1)
         wanted=$((wanted > ${used:-0} + 300 ? wanted - ${used:-0} : 300))
         on_device[$device]=$((${on_device[$device]-0} + wanted))
+        disks+=("$device")
         named[$device]="${named[$device]:+${named[$device]}, }$dir"
     done
     for device in "${!on_device[@]}"; do
@@ -185,12 +195,13 @@ run() {
 # job_failed JOB: the end of its log, the reason and the next step. fail() and the tools of the image have said both in
 # their own ways.
 job_failed() {
-    local log=$log_dir/$1.log reason next
+    local log=$log_dir/$1.log reason next full
     [ -z "$on_terminal" ] || printf '\r\033[K'
     reason=$(sed -nE 's/^(Cannot go on|build-image|pack-agent|pack-programs): (.*)/\2/p' <(grep -B1 -E '^(Next step:  |  next:)' "$log") | tail -n 1)
     next=$(sed -nE 's/^(Next step:   |  next:) (.*)/\2/p' "$log" | tail -n 1)
-    if grep -qi 'no space left on device' "$log"; then
-        reason="a disk is full, says $1 (see: df -h)"
+    full=$(full_disks)
+    if [ -n "$full" ] || grep -qi 'no space left on device' "$log"; then
+        reason="$1 failed: the disk ${full:+of $full }is full (df -h shows all)"
         next="make room and run this again; it goes on where it was"
     fi
     grep -vE '^(Cannot go on: .*|Next step:  .*|  next: .*|)$' "$log" | tail -n 25 >&2
