@@ -2,8 +2,8 @@
 
 import { h, duration, clock, plural } from "./dom.js";
 
-const STAGE = { failed: "notice", suspected: "notice", detected: "notice", proven: "notice", decided: "decide", durable: "decide",
-  commanded: "act", restored: "act", connected: "seen", picture: "seen" };
+const STAGE = { failed: "notice", suspected: "notice", detected: "notice", awaited: "notice", proven: "notice", decided: "decide",
+  durable: "decide", commanded: "act", restored: "act", returned: "act", connected: "seen", shown: "seen", picture: "seen" };
 const STAGE_TEXT = { notice: "notice and prove", decide: "decide and record", act: "command and restore", seen: "seen at the terminal" };
 
 const ROW = 22;
