@@ -71,7 +71,7 @@ Result<GatewayConfiguration> load_gateway_configuration(const std::string& path)
                                    "gateway.address", "gateway.port", "gateway.port_file", "gateway.access_key",
                                    "gateway.access_key_file", "gateway.observer_key", "gateway.observer_key_file", "gateway.novnc", "gateway.pages", "gateway.connections",
                                    "gateway.detach_after_s", "gateway.state_dir", "gateway.tls", "gateway.certificate", "gateway.key",
-                                   "gateway.names", "gateway.connections_per_address"});
+                                   "gateway.names", "gateway.connections_per_address", "gateway.connections_per_account"});
     if (!known) return tl::unexpected(known.error());
     GatewayConfiguration configuration;
     auto manager = client::take_configuration(*file);
@@ -89,6 +89,9 @@ Result<GatewayConfiguration> load_gateway_configuration(const std::string& path)
     const auto per_address = file->number("gateway.connections_per_address", 1, 10000, 64);
     if (!per_address) return tl::unexpected(per_address.error());
     configuration.connections_per_address = static_cast<std::size_t>(*per_address);
+    const auto per_account = file->number("gateway.connections_per_account", 1, 10000, 64);
+    if (!per_account) return tl::unexpected(per_account.error());
+    configuration.connections_per_account = static_cast<std::size_t>(*per_account);
     const auto detach = file->number("gateway.detach_after_s", 1, 86400, 30);
     if (!detach) return tl::unexpected(detach.error());
     configuration.detach_after = std::chrono::seconds(*detach);

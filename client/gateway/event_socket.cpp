@@ -5,15 +5,15 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 
+#include "client/gateway/finally.hpp"
 #include "client/gateway/limits.hpp"
 
 namespace understudy::gateway {
 
 EventSocket::EventSocket(asio::io_context& context, WebSocket socket, Offers wanted)
     : context_(context), socket_(std::move(socket)), wakeup_(context), wanted_(wanted) {
-    socket_.read_message_max(limits::kEventBytes);
+    socket_.exchange(Messages::text, limits::kEventBytes);
 }
 
 void EventSocket::push(std::string text) {
@@ -37,7 +37,7 @@ SharedText EventSocket::take_offer() {
 
 void EventSocket::close() {
     ended_ = true;
-    beast::get_lowest_layer(socket_).cancel();
+    socket_.cancel();
     wakeup_.wake();
 }
 
@@ -47,31 +47,32 @@ asio::awaitable<void> EventSocket::speak() {
         if (!queue_.empty()) {
             const std::string text = std::move(queue_.front());
             queue_.pop_front();
-            co_await socket_.async_write(asio::buffer(text), into(error));
+            co_await socket_.write(asio::buffer(text), error);
         } else if (newest_) {
             const SharedText text = take_offer();
-            co_await socket_.async_write(asio::buffer(*text), into(error));
+            co_await socket_.write(asio::buffer(*text), error);
         } else {
             co_await wakeup_.wait_until(Clock::time_point::max());
         }
     }
     // Ends the listening half, too.
-    beast::get_lowest_layer(socket_).cancel();
+    socket_.cancel();
 }
 
 asio::awaitable<void> EventSocket::run(std::shared_ptr<EventSocket> self, std::function<void(const std::string&)> heard) {
-    self->socket_.text(true);
     asio::co_spawn(self->context_, [self]() -> asio::awaitable<void> { co_await self->speak(); }, asio::detached);
+    const Finally ends([&] {
+        self->ended_ = true;
+        self->wakeup_.wake();
+    });
     error_code error;
     beast::flat_buffer buffer;
     while (!self->ended_) {
-        co_await self->socket_.async_read(buffer, into(error));
+        co_await self->socket_.read(buffer, error);
         if (error) break;
         heard(beast::buffers_to_string(buffer.data()));
         buffer.clear();
     }
-    self->ended_ = true;
-    self->wakeup_.wake();
 }
 
 }  // namespace understudy::gateway

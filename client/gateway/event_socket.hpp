@@ -10,6 +10,7 @@
 #include <string>
 
 #include "client/gateway/network.hpp"
+#include "client/gateway/web_socket.hpp"
 
 namespace understudy::gateway {
 

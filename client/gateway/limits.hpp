@@ -14,6 +14,7 @@ inline constexpr std::size_t kStreamMessageBytes = 1024 * 1024;  ///< input and 
 inline constexpr std::size_t kSpliceBytes = 64 * 1024;     ///< on the way in each direction of a stream
 inline constexpr std::size_t kQueuedEvents = 64;           ///< for one page that does not read
 inline constexpr std::size_t kTerminals = 256;             ///< attached at the same time
+inline constexpr std::size_t kTerminalsOfAccount = 32;     ///< of those, by one account
 inline constexpr std::size_t kOpenCalls = 256;             ///< acts waiting for the manager
 inline constexpr std::size_t kOpenLogIns = 16;             ///< passwords waiting to be compared, a tenth of a second each
 inline constexpr double kNotesOfStrangers = 60;            ///< audit entries at once; one per second is added

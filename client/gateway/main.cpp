@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "base/version.hpp"
@@ -64,6 +65,8 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
     if (accounts.exit_code >= 0) return accounts.exit_code;
     std::signal(SIGPIPE, SIG_IGN);
+    // Standard output is for what people and scripts wait for, and whoever has read that may stop reading.
+    spdlog::set_default_logger(spdlog::stderr_color_mt("understudy-gateway"));
     const auto found = client::find_configuration(path);
     auto configuration = found ? gateway::load_gateway_configuration(*found) : tl::unexpected(found.error());
     if (!configuration) {

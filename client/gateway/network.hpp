@@ -13,22 +13,17 @@
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/beast/websocket/stream.hpp>
-
-#include "client/gateway/line.hpp"
 
 namespace understudy::gateway {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
-namespace websocket = boost::beast::websocket;
 using boost::system::error_code;
 
 using Clock = std::chrono::steady_clock;
 using Request = http::request<http::string_body>;
 using Response = http::response<http::string_body>;
-using WebSocket = websocket::stream<Line>;
 
 /// Completion token: `co_await` the operation and put its error, if any, into `error`.
 [[nodiscard]] inline auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }

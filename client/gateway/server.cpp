@@ -30,7 +30,8 @@ Server::Server(asio::io_context& context, GatewayConfiguration configuration)
     : context_(context), configuration_(std::move(configuration)), access_(configuration_.state_dir),
       hashing_(limits::kOpenLogIns), disk_(limits::kOpenCalls), state_changes_(context),
       assets_(configuration_.pages, configuration_.novnc), desk_(context), acceptor_(context),
-      visits_({configuration_.connections, configuration_.connections_per_address}), sweep_wakeup_(context) {}
+      visits_({configuration_.connections, configuration_.connections_per_address, configuration_.connections_per_account, configuration_.connections / 16}),
+      sweep_wakeup_(context) {}
 
 Server::~Server() = default;
 
@@ -177,7 +178,7 @@ void Server::stop() {
     keep_sessions();
     sweep_wakeup_.wake();
     desk_.stop();
-    for (const auto& [key, room] : rooms_) room->close_pages();
+    for (const auto& [key, opened] : rooms_) opened.room->close_pages();
     rooms_.clear();
 }
 
@@ -231,10 +232,10 @@ asio::awaitable<void> Server::sweep() {
 void Server::detach_empty_rooms() {
     const auto now = Clock::now();
     std::erase_if(rooms_, [&](const auto& entry) {
-        const auto since = entry.second->empty_since();
+        const auto since = entry.second.room->empty_since();
         if (!since || now - *since < configuration_.detach_after) return false;
         spdlog::info("terminal {}: no page any more, detached", entry.first.first);
-        entry.second->leave();
+        entry.second.room->leave();
         return true;
     });
 }
@@ -247,14 +248,18 @@ void Server::tell_of_displaced() {
     if (turned_away_ > 0) spdlog::warn("{} connections were turned away: {} are open (gateway.connections)", std::exchange(turned_away_, 0), visits_.size());
 }
 
-Result<std::shared_ptr<TerminalRoom>> Server::room(const std::string& terminal, const std::string& place) {
+Result<std::shared_ptr<TerminalRoom>> Server::room(const std::string& terminal, const std::string& place, const std::string& account) {
     const std::pair key(terminal, place);
     const auto found = rooms_.find(key);
-    if (found != rooms_.end()) return found->second;
+    if (found != rooms_.end()) return found->second.room;
     if (rooms_.size() >= limits::kTerminals) return failure(ErrorCode::limit, "this gateway serves too many terminals already");
+    const auto of_account = std::count_if(rooms_.begin(), rooms_.end(), [&](const auto& entry) { return entry.second.account == account; });
+    if (static_cast<std::size_t>(of_account) >= limits::kTerminalsOfAccount) {
+        return failure(ErrorCode::limit, account + " has " + std::to_string(of_account) + " terminals open here already: close one");
+    }
     auto room = std::make_shared<TerminalRoom>(context_, terminal);
     if (auto opened = room->open(configuration_.manager); !opened) return tl::unexpected(opened.error());
-    rooms_[key] = room;
+    rooms_[key] = {room, account};
     return room;
 }
 

@@ -50,11 +50,14 @@ public:
     /// Ends all connections; the loop runs empty soon afterwards.
     void stop();
 
-    /// The room of a terminal, opened if nobody has it open. Errors: `limit`, or the link's.
-    /// Rooms are shared with their streams, which may outlive the room's place in the table.
-    [[nodiscard]] Result<std::shared_ptr<TerminalRoom>> room(const std::string& terminal, const std::string& place);
+    /// The room of a terminal, opened by this account if nobody has it open. Errors: `limit` (this account has opened
+    /// as many as one may, or all have), or the link's. Rooms are shared with their streams, which may outlive the
+    /// room's place in the table.
+    [[nodiscard]] Result<std::shared_ptr<TerminalRoom>> room(const std::string& terminal, const std::string& place, const std::string& account);
 
     [[nodiscard]] std::size_t connections() const { return visits_.size(); }
+    /// As Visits::belongs_to().
+    [[nodiscard]] bool belongs_to(Visit& visit, Caller caller) { return visits_.belongs_to(visit, std::move(caller)); }
     /// Nothing if TLS is off.
     [[nodiscard]] const TlsIdentity* tls() const { return tls_ ? &*tls_ : nullptr; }
     [[nodiscard]] std::size_t rooms() const { return rooms_.size(); }
@@ -107,7 +110,11 @@ private:
     std::size_t displaced_told_ = 0;
     bool stopped_ = false;
     Wakeup sweep_wakeup_;
-    std::map<std::pair<std::string, std::string>, std::shared_ptr<TerminalRoom>> rooms_;  ///< by terminal and place
+    struct Opened {
+        std::shared_ptr<TerminalRoom> room;
+        std::string account;
+    };
+    std::map<std::pair<std::string, std::string>, Opened> rooms_;  ///< by terminal and place
 };
 
 }  // namespace understudy::gateway

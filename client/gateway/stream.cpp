@@ -11,7 +11,6 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 
 #include "client/gateway/limits.hpp"
 #include "protocol/door_line.hpp"
@@ -53,8 +52,7 @@ class Stream final : public RoomStream, public std::enable_shared_from_this<Stre
 public:
     Stream(asio::io_context& context, std::shared_ptr<TerminalRoom> room, WebSocket page)
         : context_(context), room_(std::move(room)), page_(std::move(page)), doors_(asio::use_service<Doors>(context)), door_(context), wakeup_(context) {
-        page_.read_message_max(limits::kStreamMessageBytes);
-        page_.binary(true);
+        page_.exchange(Messages::binary, limits::kStreamMessageBytes);
         room_->add_stream(*this);
     }
 
@@ -70,7 +68,7 @@ public:
     void expelled() {
         page_gone_ = true;
         outdated();
-        beast::get_lowest_layer(page_).close();
+        page_.cut();
     }
 
     [[nodiscard]] Epoch epoch() const override { return epoch_; }
@@ -158,11 +156,11 @@ private:
     asio::awaitable<void> door_to_page(std::string early) {
         error_code door_error;
         error_code page_error;
-        if (!early.empty()) co_await page_.async_write(asio::buffer(early), into(page_error));
+        if (!early.empty()) co_await page_.write(asio::buffer(early), page_error);
         std::string buffer(limits::kSpliceBytes, '\0');
         while (!door_error && !page_error) {
             const std::size_t length = co_await door_.async_read_some(asio::buffer(buffer), into(door_error));
-            if (length > 0) co_await page_.async_write(asio::buffer(buffer.data(), length), into(page_error));
+            if (length > 0) co_await page_.write(asio::buffer(buffer.data(), length), page_error);
         }
         if (outdated_) co_return co_await end(StreamEnd::outdated, "the desktop has moved");
         if (page_error || page_gone_) {
@@ -178,7 +176,7 @@ private:
         error_code error;
         beast::flat_buffer buffer;
         while (!error) {
-            co_await page_.async_read(buffer, into(error));
+            co_await page_.read(buffer, error);
             if (error) break;
             co_await asio::async_write(door_, buffer.data(), into(error));
             buffer.clear();
@@ -191,11 +189,7 @@ private:
 
     asio::awaitable<void> end(StreamEnd how, std::string text) {
         close_door();
-        error_code ignored;
-        websocket::close_reason reason;
-        reason.code = static_cast<std::uint16_t>(how);
-        reason.reason = text.substr(0, 120);
-        co_await page_.async_close(reason, into(ignored));
+        co_await page_.close(static_cast<std::uint16_t>(how), text);
     }
 
     asio::io_context& context_;

@@ -7,6 +7,7 @@
 #include "client/gateway/network.hpp"
 #include "client/gateway/terminal_room.hpp"
 #include "client/gateway/visits.hpp"
+#include "client/gateway/web_socket.hpp"
 
 namespace understudy::gateway {
 

@@ -39,11 +39,28 @@ std::shared_ptr<Visit> Visits::enter(std::string_view address) {
 bool Visits::displace(std::string_view address) {
     const auto oldest = std::find_if(visits_.begin(), visits_.end(), [&](const auto& one) { return !one->known && (address.empty() || one->address == address); });
     if (oldest == visits_.end()) return false;
-    const std::shared_ptr<Visit> visit = *oldest;
-    visits_.erase(oldest);
     ++displaced_;
-    if (visit->end) visit->end();
+    end(oldest);
     return true;
+}
+
+void Visits::end(std::list<std::shared_ptr<Visit>>::iterator which) {
+    const std::shared_ptr<Visit> visit = *which;
+    visits_.erase(which);
+    if (visit->end) visit->end();
+}
+
+bool Visits::belongs_to(Visit& visit, Caller caller) {
+    visit.known = caller.role != Role::none;
+    visit.caller = std::move(caller);
+    if (!visit.known) return true;
+    const auto same = [&](const auto& one) { return one->known && one->caller.name == visit.caller.name && one->caller.session.empty() == visit.caller.session.empty(); };
+    if (static_cast<std::size_t>(std::count_if(visits_.begin(), visits_.end(), same)) > limits_.per_account) {
+        end(std::find_if(visits_.begin(), visits_.end(), [&](const auto& one) { return same(one) && one.get() != &visit; }));
+    }
+    const auto counted = [](const auto& one) { return one->known && one->caller.role != Role::administrator; };
+    return visit.caller.role == Role::administrator ||
+           static_cast<std::size_t>(std::count_if(visits_.begin(), visits_.end(), counted)) + limits_.reserve <= limits_.in_all;
 }
 
 void Visits::leave(const std::shared_ptr<Visit>& visit) { visits_.remove(visit); }

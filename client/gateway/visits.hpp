@@ -1,7 +1,8 @@
 // Who may stay when many come: the open connections of the gateway, and which of them gives way. Half-open
 // connections cost an attacker nothing, so that being turned away must not depend on who came first: while nobody
 // has logged in over a connection it is a stranger's, and the oldest stranger gives way to the newest. Someone who
-// means it needs milliseconds to log in; whoever waits in silence is gone by then. Known ones never give way.
+// means it needs milliseconds to log in; whoever waits in silence is gone by then. Known ones give way to nobody but
+// their own account's next, and never have all places: an administrator always finds one to log in over.
 // Values and callbacks; belongs to the gateway's thread.
 #pragma once
 
@@ -20,6 +21,8 @@ namespace understudy::gateway {
 struct VisitLimits {
     std::size_t in_all = 256;
     std::size_t strangers_per_address = 64;
+    std::size_t per_account = 64;
+    std::size_t reserve = 16;  ///< places that those who are logged in, but administrators, never have
 };
 
 /// One open connection. Shared between its coroutines and the book, which may let go of it first.
@@ -44,6 +47,10 @@ public:
     [[nodiscard]] std::shared_ptr<Visit> enter(std::string_view address);
     void leave(const std::shared_ptr<Visit>& visit);
 
+    /// Who asks over this connection, from now on. False if it has to end, because those who are logged in have all
+    /// places but the reserve. Of an account that has its share of places, the oldest other one has been told to end.
+    [[nodiscard]] bool belongs_to(Visit& visit, Caller caller);
+
     /// Ends every visit for which `lapsed` is true.
     void end_those(const std::function<bool(const Visit&)>& lapsed);
 
@@ -54,6 +61,7 @@ public:
 private:
     /// The oldest stranger from that address; from any if it is empty. False if there is none.
     bool displace(std::string_view address);
+    void end(std::list<std::shared_ptr<Visit>>::iterator visit);
     VisitLimits limits_;
     std::list<std::shared_ptr<Visit>> visits_;  ///< oldest first
     std::size_t displaced_ = 0;

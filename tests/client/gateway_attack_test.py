@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from gateway_site import PLACES, Gateway
+from gateway_site import DETACH_SECONDS, PLACES, Gateway
 
 HALF_OPEN = 3000        # connections of the attack
 AT_ONCE = 400           # of them held by us at a time
@@ -215,6 +215,44 @@ class Attacks(unittest.TestCase):
             grown = gateway.memory() - before
         print(f"\n  100 connections that send and do not read: {grown:.0f} MiB more", file=sys.stderr)
         self.assertLess(grown, GROWTH)
+
+    def test_values_of_any_type_from_a_page_leave_its_room_empty_when_it_goes(self):
+        text = lambda words: bytes([0x81, 0x80 | len(words)]) + b"\0\0\0\0" + words
+        texts = (b'{"back":1}', b'{"back":"yes"}', b'{"back":null}', b'{"back":[true]}', b'{"seen":1,"epoch":1}', b'{"seen":"picture","epoch":"1"}',
+                      b'{"seen":["picture"],"epoch":-1}', b'{"seen":{},"epoch":1.5}', b'[1]', b'"back"', b"\xc3\xa9", b"{")
+        for number, words in enumerate(texts):
+            line, answer = gateway.upgrade(f"/api/v1/terminals/typed-{number}/events", gateway.keys["operator"])
+            with self.subTest(words=words), line:
+                self.assertTrue(answer.startswith(b"HTTP/1.1 101"), answer)
+                line.sendall(text(words))
+                line.sendall(text(b'{"seen":"picture","epoch":0}'))
+        for number in range(len(texts)):
+            gateway.until_said(f"terminal typed-{number}: no page any more, detached", DETACH_SECONDS + 20)
+
+    def test_one_account_cannot_take_all_places_or_all_rooms(self):
+        with contextlib.ExitStack() as stack:
+            administrator, answer = gateway.upgrade("/api/v1/watch", gateway.keys["administrator"])
+            stack.enter_context(administrator)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 101"), answer)
+            refused = 0
+            for number in range(PLACES + 20):
+                line, answer = gateway.upgrade(f"/api/v1/terminals/desk/events?place=greedy-{number}", gateway.keys["terminal"], source=f"127.0.{60 + number % 50}.1")
+                stack.enter_context(line)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 101"), answer)
+                line.settimeout(1)
+                with contextlib.suppress(TimeoutError):
+                    refused += b"terminals open here already" in (answer + line.recv(4096) if b'"event"' not in answer else answer)
+            self.assertGreater(refused, PLACES // 2, "a bounded number of rooms")
+            began = time.monotonic()
+            self.assertTrue(gateway.get("/api/v1/me", gateway.keys["operator"]).startswith(b"HTTP/1.1 200"), "another account gets in")
+            page, answer = gateway.upgrade("/api/v1/terminals/desk/events?place=honest", gateway.keys["operator"])
+            stack.enter_context(page)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 101"), answer)
+            self.assertLess(time.monotonic() - began, 5)
+            administrator.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    self.assertNotEqual(administrator.recv(65536), b"", "whoever was there stays")
 
     def test_frames_that_break_the_rules_end_their_websocket_and_nothing_else(self):
         masked = lambda first, length, body=b"": bytes([first]) + length + b"\0\0\0\0" + body

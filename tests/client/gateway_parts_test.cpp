@@ -13,6 +13,7 @@
 #include "client/gateway/roles.hpp"
 #include "client/gateway/sessions.hpp"
 #include "client/gateway/target.hpp"
+#include "client/gateway/visits.hpp"
 #include "client/link/keys.hpp"
 #include "program.hpp"
 
@@ -23,7 +24,61 @@ namespace {
 
 Account person(const std::string& name, Role role, const std::string& secret = "x") { return {name, AccountKind::person, role, {}, secret, 0}; }
 
+Caller caller(const std::string& name, Role role) { return {name, role, {}, "session", {}}; }
+
+/// A visit of `address` that says in `ended` that it was told to end.
+std::shared_ptr<Visit> visit(Visits& visits, const std::string& address, std::vector<const Visit*>& ended) {
+    auto entered = visits.enter(address);
+    if (entered) entered->end = [&ended, raw = entered.get()] { ended.push_back(raw); };
+    return entered;
+}
+
 }  // namespace
+
+TEST_CASE("visits: the oldest stranger gives way to the newest, of its own address first") {
+    Visits visits({.in_all = 4, .strangers_per_address = 2, .per_account = 4, .reserve = 1});
+    std::vector<const Visit*> ended;
+    const auto first = visit(visits, "10.0.0.1", ended), other = visit(visits, "10.0.0.2", ended), second = visit(visits, "10.0.0.1", ended);
+    CHECK(ended.empty());
+    const auto third = visit(visits, "10.0.0.1", ended);
+    CHECK(ended == std::vector<const Visit*>{first.get()});
+    const auto fourth = visit(visits, "10.0.0.3", ended), fifth = visit(visits, "10.0.0.4", ended);
+    CHECK(ended == std::vector<const Visit*>{first.get(), other.get()});
+    CHECK(visits.displaced() == 2);
+    CHECK(visits.size() == 4);
+}
+
+TEST_CASE("visits: an account that has its share loses its own oldest, and nobody else a place") {
+    Visits visits({.in_all = 8, .strangers_per_address = 8, .per_account = 2, .reserve = 1});
+    std::vector<const Visit*> ended;
+    const auto honest = visit(visits, "10.0.0.1", ended);
+    REQUIRE(visits.belongs_to(*honest, caller("ada", Role::terminal)));
+    std::vector<std::shared_ptr<Visit>> greedy;
+    for (int i = 0; i < 5; ++i) {
+        greedy.push_back(visit(visits, "10.0.0.2", ended));
+        REQUIRE(visits.belongs_to(*greedy.back(), caller("mallory", Role::terminal)));
+        REQUIRE(visits.belongs_to(*greedy.back(), caller("mallory", Role::terminal)));  // the next request of the same connection
+    }
+    CHECK(ended == std::vector<const Visit*>{greedy[0].get(), greedy[1].get(), greedy[2].get()});
+    CHECK(visits.size() == 3);
+}
+
+TEST_CASE("visits: those who are logged in leave a reserve that administrators always get in by") {
+    Visits visits({.in_all = 4, .strangers_per_address = 4, .per_account = 4, .reserve = 1});
+    std::vector<const Visit*> ended;
+    std::vector<std::shared_ptr<Visit>> known;
+    for (int i = 0; i < 3; ++i) {
+        known.push_back(visit(visits, "10.0.0.1", ended));
+        REQUIRE(visits.belongs_to(*known.back(), caller("person " + std::to_string(i), Role::operator_)));
+    }
+    const auto one_more = visit(visits, "10.0.0.1", ended);
+    CHECK_FALSE(visits.belongs_to(*one_more, caller("person 4", Role::operator_)));
+    visits.leave(one_more);
+    const auto administrator = visit(visits, "10.0.0.1", ended);
+    CHECK(visits.belongs_to(*administrator, caller("root", Role::administrator)));
+    CHECK(ended.empty());
+    CHECK_FALSE(visit(visits, "10.0.0.9", ended));  // all are known now
+}
 
 TEST_CASE("roles: each may what those before it may, and an act needs the role of its kind") {
     CHECK(role_named("operator") == Role::operator_);

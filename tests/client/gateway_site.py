@@ -21,6 +21,7 @@ PASSWORD = "a password for these tests"
 DESCRIPTION = json.loads((PROJECT / "client/gateway/pages/openapi.json").read_text(encoding="utf-8"))
 ROLES = ("none", "terminal", "observer", "operator", "administrator")
 PLACES = 128            # gateway.connections in these tests
+DETACH_SECONDS = 2      # gateway.detach_after_s
 
 
 class Gateway:
@@ -48,7 +49,7 @@ class Gateway:
 
     def configuration(self, more=""):
         path = self.home / "gateway.toml"
-        path.write_text(f'{self.link}\n[gateway]\nport = 0\nport_file = "{self.home}/port"\nconnections = {PLACES}\n{more}', encoding="utf-8")
+        path.write_text(f'{self.link}\n[gateway]\nport = 0\nport_file = "{self.home}/port"\nconnections = {PLACES}\ndetach_after_s = {DETACH_SECONDS}\n{more}', encoding="utf-8")
         return path
 
     def command(self, more="", *words):
@@ -136,6 +137,14 @@ class Gateway:
             time.sleep(0.01)
         heard, self._asked[:] = [line.strip() for line in self._asked if "mark-" not in line], []
         return heard
+
+    def until_said(self, words, seconds):
+        """Waits until the gateway's log says this."""
+        until = time.monotonic() + seconds
+        while words not in (self.home / "log").read_text(encoding="utf-8"):
+            if time.monotonic() > until:
+                raise AssertionError(f"never said: {words}")
+            time.sleep(0.1)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
