@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "nodes/agent/base/tcp.hpp"
+#include "nodes/presentation/window_event.hpp"
 
 namespace understudy::node {
 namespace {
@@ -130,8 +131,11 @@ void WindowProcess::note_end() {
 
 void WindowProcess::read_events() {
     char part[16 * 1024];
-    for (ssize_t got = 0; from_ && (got = ::read(from_.get(), part, sizeof part)) != 0;) {
-        if (got < 0) break;
+    // What is left is told of again; a process that never stops talking does not stop the loop.
+    for (std::size_t taken = 0; from_ && taken < kLineBytes;) {
+        const ssize_t got = ::read(from_.get(), part, sizeof part);
+        if (got <= 0) break;
+        taken += static_cast<std::size_t>(got);
         incoming_.append(part, static_cast<std::size_t>(got));
         for (auto end = incoming_.find('\n'); end != std::string::npos; end = incoming_.find('\n')) {
             const std::string line = incoming_.substr(0, end);
@@ -143,33 +147,41 @@ void WindowProcess::read_events() {
 }
 
 void WindowProcess::handle(const std::string& line) {
-    const Json event = Json::parse(line, nullptr, false);
-    if (!event.is_object()) return;
-    const std::string name = event.value("event", "");
-    const auto epoch = event.value("epoch", std::uint64_t{0});
+    const auto event = parse_window_event(line);
+    if (!event) return;
+    using Kind = WindowEvent::Kind;
     const auto before = status_;
-    if (name == "connected" || name == "picture") {
-        if (epoch == source_.session_epoch) {
-            status_.connected = true;
-            status_.picture = status_.picture || name == "picture";
-            status_.void_ticket = 0;
-            renewal_ = event.value("renewal", renewal_);
-        }
-        services_.log("info", tag() + name + " epoch=" + std::to_string(epoch) + " took_ms=" + std::to_string(event.value("took_ms", 0)));
-    } else if (name == "disconnected") {
-        status_.connected = false;
-        status_.picture = false;
-        services_.log("info", tag() + "disconnected: " + event.value("reason", ""));
-    } else if (name == "refused" || name == "unreachable") {
-        services_.log("info", tag() + name + ": " + event.value("reason", ""));
-        if (name == "refused" && event.value("void", 0) != 0) {
-            renewal_.clear();
-            // The manager is asked for another ticket, unless a younger one is here.
-            if (sent_ticket_ == source_.ticket.text) status_.void_ticket = source_.ticket.claims.serial;
-        }
-        if (name == "refused" && sent_ticket_ != source_.ticket.text) connect();
-    } else if (name == "error" || name == "failed") {
-        services_.log("warning", tag() + event.value("message", event.value("reason", "")));
+    switch (event->kind) {
+        case Kind::connected:
+        case Kind::picture:
+            if (event->epoch == source_.session_epoch) {
+                status_.connected = true;
+                status_.picture = status_.picture || event->kind == Kind::picture;
+                status_.void_ticket = 0;
+                if (event->renewal) renewal_ = *event->renewal;
+            }
+            services_.log("info", tag() + event->name + " epoch=" + std::to_string(event->epoch) + " took_ms=" + std::to_string(event->took_ms));
+            break;
+        case Kind::disconnected:
+            status_.connected = false;
+            status_.picture = false;
+            services_.log("info", tag() + "disconnected: " + event->words);
+            break;
+        case Kind::unreachable:
+            services_.log("info", tag() + "unreachable: " + event->words);
+            break;
+        case Kind::refused:
+            services_.log("info", tag() + "refused: " + event->words);
+            if (event->is_void) {
+                renewal_.clear();
+                // The manager is asked for another ticket, unless a younger one is here.
+                if (sent_ticket_ == source_.ticket.text) status_.void_ticket = source_.ticket.claims.serial;
+            }
+            if (sent_ticket_ != source_.ticket.text) connect();
+            break;
+        case Kind::trouble:
+            services_.log("warning", tag() + event->words);
+            break;
     }
     if (!(status_ == before)) on_changed_();
 }

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "nodes/presentation/window/commands.hpp"
+#include "nodes/presentation/window_event.hpp"
 #include "viewer/coverage.hpp"
 #include "viewer/cut_text.hpp"
 #include "viewer/input.hpp"
@@ -20,6 +21,32 @@ std::string error_of(const std::string& line) {
 }
 
 }  // namespace
+
+TEST_CASE("events: what a window says is taken by type, whatever it says") {
+    using node::WindowEvent;
+    const auto event = node::parse_window_event(R"({"event":"picture","epoch":7,"took_ms":12,"renewal":"r"})");
+    REQUIRE(event);
+    CHECK(event->kind == WindowEvent::Kind::picture);
+    CHECK(event->epoch == 7);
+    CHECK(event->took_ms == 12);
+    CHECK(event->renewal == "r");
+    const auto refused = node::parse_window_event(R"({"event":"refused","void":1,"reason":"used\nFAKE LINE"})");
+    REQUIRE(refused);
+    CHECK(refused->is_void);
+    CHECK(refused->words == "used FAKE LINE");
+    for (const std::string& odd : std::initializer_list<std::string>{
+             R"({"event":"picture","epoch":"7"})", R"({"event":"picture","epoch":-1})", R"({"event":"picture","epoch":1.5})", R"({"event":"picture","took_ms":[]})",
+             R"({"event":"picture","renewal":{}})", R"({"event":"picture","void":"yes"})", R"({"event":"picture","reason":null})", R"({"event":"picture","message":1})"}) {
+        const auto taken = node::parse_window_event(odd);
+        REQUIRE(taken);
+        CHECK(taken->epoch == 0);
+        CHECK_FALSE(taken->renewal);
+    }
+    for (const std::string& nothing : std::initializer_list<std::string>{"", "{", "[]", "1", R"({"event":1})", R"({"event":["picture"]})", R"({"event":"else"})", std::string(100000, '[')}) {
+        CHECK_FALSE(node::parse_window_event(nothing));
+    }
+    CHECK(node::parse_window_event(R"({"event":"error","message":")" + std::string(100000, 'a') + "\"}")->words.size() == node::kWordsBytes);
+}
 
 TEST_CASE("commands: connect carries host, port, ticket, epoch and mode") {
     const auto parsed = parse_command(
