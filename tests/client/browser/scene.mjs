@@ -21,13 +21,15 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 // A child process whose lines can be waited for.
 class Child {
   constructor(command, args) {
-    this.process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
-    this.lines = [];
+    this.process = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.lines = [];  // of its output and of its log
     this.waiting = [];
-    createInterface({ input: this.process.stdout }).on("line", (line) => {
-      this.lines.push(line);
-      this.waiting = this.waiting.filter((look) => !look(line));
-    });
+    for (const input of [this.process.stdout, this.process.stderr]) {
+      createInterface({ input }).on("line", (line) => {
+        this.lines.push(line);
+        this.waiting = this.waiting.filter((look) => !look(line));
+      });
+    }
   }
 
   say(line) { this.process.stdin.write(`${line}\n`); }
