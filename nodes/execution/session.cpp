@@ -159,7 +159,7 @@ Result<std::string> Session::environment() const {
     const auto& name = assign_.application.environment;
     if (name.empty()) return std::string();
     auto folder = ground_.environments.folder_of(name);
-    if (!folder) return failure(ErrorCode::not_found, "the environment '" + name + "' is not deployed on this node");
+    if (!folder) return failure(ErrorCode::not_found, "the environment '" + name + "' is not mounted on this node");
     return std::move(*folder);
 }
 
