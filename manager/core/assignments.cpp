@@ -371,7 +371,6 @@ void on_session_status(State& state, NodeId from, const SessionStatus& status) {
             mark(state, session_live.incident, "restored");
             session_live.ran = true;
             session_live.deploy_failures = 0;
-            session_live.failed_starts = 0;
             // Not sooner: a backup that failed a moment ago would be chosen again at once, and fail again.
             if (state.now >= session_live.failed_until) session_live.failed_on.clear();
         }

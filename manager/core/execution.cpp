@@ -223,21 +223,6 @@ bool must_rest(State& state, SessionId id) {
     return true;
 }
 
-/// It could not be started several times in a row, wherever that was tried: later with every failure, and people are told why.
-bool cannot_start_yet(State& state, SessionId id) {
-    const SessionLive& live = state.session_live[id];
-    if (live.failed_starts < state.settings.crash_limit) return false;
-    const std::uint32_t doublings = std::min(live.failed_starts - state.settings.crash_limit, kRetryDoublings);
-    const TimePoint again = live.start_failed_at + state.settings.operation_retry * (1 << doublings);
-    if (state.now >= again) return false;
-    UNDERSTUDY_MARK("execution.rests_after_failed_starts");
-    const SessionRecord& session = state.sessions.at(id);
-    state.terminal_live[session.terminal].waiting = session.application.title + " could not be started " + std::to_string(live.failed_starts) +
-                                                    " times in a row: " + live.proof_text + "; tried again";
-    state.timers.arm({TimerKind::session, id.value}, again);
-    return true;
-}
-
 /// The environment could not be deployed a moment ago: not on this machine, or on several others in a row. Not
 /// faster than once per retry interval, and slower with every failure.
 bool cannot_deploy_yet(State& state, SessionId id, NodeId chosen) {
@@ -255,9 +240,6 @@ void count_crash(State& state, SessionId id, const Loss& loss) {
     SessionLive& live = state.session_live[id];
     if (loss.proof != Proof::agent_reported || live.ending != Ending::crashed) return;
     if (live.crashes.empty() || live.crashes.back() != live.proven_at) live.crashes.push_back(live.proven_at);
-    if (live.ran || live.start_failed_at == live.proven_at) return;
-    live.start_failed_at = live.proven_at;
-    ++live.failed_starts;
 }
 
 /// Does another application of the same terminal run where `choice` would start this one for the first time, while a
@@ -325,7 +307,7 @@ void recover(State& state, SessionId id, const Loss& loss) {
     const SessionRecord& session = state.sessions.at(id);
     SessionLive& live = state.session_live[id];
     count_crash(state, id, loss);
-    if (must_rest(state, id) || cannot_start_yet(state, id)) return;
+    if (must_rest(state, id)) return;
     const bool restorable = session.protection == Protection::checkpoint && live.ending != Ending::closed &&
                             live.crashes.size() < state.settings.crash_limit && session.epoch != 0;
     std::string why = session.epoch == 0 ? "first start" : "no checkpoint is left";

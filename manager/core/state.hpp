@@ -143,8 +143,6 @@ struct TerminalLive {
 struct SessionLive {
     IncidentId incident;               ///< newest execution incident
     std::deque<TimePoint> crashes;     ///< inside the crash window
-    std::uint32_t failed_starts = 0;   ///< in a row: it ended before it ran
-    TimePoint start_failed_at = kNever;  ///< the last of them
     TimePoint grace_until = kNever;    ///< waiting for a better place than is there: a checkpoint holder that may come back, a machine of its own
     Proof proof = Proof::none;         ///< that the primary of the present epoch does not run
     std::string proof_text;

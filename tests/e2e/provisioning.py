@@ -4,7 +4,6 @@ and when the manager dies in the middle. Nothing leaks and nothing is made twice
     provisioning.py [--long] [--only TEXT]
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -13,9 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from applications import protected
 from bad_input import claim, expect_pool_reason
-from desk import closed_incident, lost_seconds
 from harness import DEMO_APPLICATIONS, PROJECT, Cluster, image_dir, now_s, program, run, say, until
 from run import hold, options_of
 
@@ -185,42 +182,23 @@ def machines_that_stood_still_go_on_and_serve_and_come_back_with_a_receipt():
               lambda: f"one is idle again, with a receipt: {[(n['id'], n['state'], n['receipt']) for n in cluster.view()['nodes']]}")
 
 
-@contextlib.contextmanager
-def cluster_with_environment(name, **settings):
-    """One application, `tool`, that is an xterm out of an environment; two machines wait."""
+def an_application_runs_in_its_environment():
     folder = Path(tempfile.mkdtemp(prefix="us-bundles-", dir="/tmp"))
     try:
         digest = run(PROJECT / "nodes" / "image" / "make-environment", "--name", "tools", "--out", folder, "--command", "exec xterm").stdout.strip()
         application = {"name": "tool", "title": "Tool", "command": ["start"], "environment": "tools"}
-        with Cluster(name, min_idle=2, max_idle=2, max_total=5, environments={"tools": folder / f"{digest.removeprefix('sha256:')}.env"},
-                     **{**SMALL, "applications": (application,), **settings}) as cluster:
+        with Cluster("environment", min_idle=2, max_idle=2, max_total=4, environments={"tools": folder / f"{digest.removeprefix('sha256:')}.env"},
+                     **{**SMALL, "applications": (application,)}) as cluster:
             cluster.prepare()
             cluster.start_manager()
             expect_idle(cluster, 2)
-            yield cluster
+            started = now_s()
+            cluster.probe().wait_event("picture", 60)
+            until(lambda: cluster.session("tool")["phase"] == "running", 60, lambda: f"it runs: {cluster.session('tool')}", every=0.05)
+            say(f"  it runs {now_s() - started:.1f} s after its terminal came")
+            claim(any("tools" in n["environments"] for n in cluster.view()["nodes"]), "a machine should have the environment")
     finally:
         shutil.rmtree(folder)
-
-
-def an_application_runs_in_its_environment():
-    with cluster_with_environment("environment") as cluster:
-        started = now_s()
-        cluster.probe().wait_event("picture", 60)
-        until(lambda: cluster.session("tool")["phase"] == "running", 60, lambda: f"it runs: {cluster.session('tool')}", every=0.05)
-        say(f"  it runs {now_s() - started:.1f} s after its terminal came")
-        claim(any("tools" in n["environments"] for n in cluster.view()["nodes"]), "a machine should have the environment")
-
-
-def an_application_in_its_environment_outlives_its_machine():
-    with cluster_with_environment("environment-dies", execution_backups=1) as cluster:
-        cluster.probe().wait_event("picture", 60)
-        until(lambda: protected(cluster.session("tool")), 120, lambda: f"its backup holds a checkpoint: {cluster.session('tool')}", every=0.1)
-        session, before = cluster.session("tool"), cluster.newest_incident()
-        cluster.kill_instance(session["primary"])
-        incident = closed_incident(cluster, before, "execution", application="tool")
-        claim(lost_seconds(incident["lost"]) is not None, f"a checkpoint should have been used: {incident}")
-        claim(cluster.session("tool")["epoch"] == session["epoch"] + 1, f"its first restore should have been enough: {cluster.session('tool')}")
-        say(f"  {incident['decision']}; lost: {incident['lost']}")
 
 
 HEART = (
@@ -237,7 +215,6 @@ LONG = (
     returned_machines_are_scrubbed_and_the_manager_does_not_grow,
     machines_that_stood_still_go_on_and_serve_and_come_back_with_a_receipt,
     an_application_runs_in_its_environment,
-    an_application_in_its_environment_outlives_its_machine,
 )
 
 

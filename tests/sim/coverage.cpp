@@ -26,7 +26,7 @@ const char* const kRequired[] = {
     "presentation.finds_no_place", "provisioning.outcome_unknown", "provisioning.creation_given_up", "provisioning.ended_while_booting",
     "provisioning.scrubs", "provisioning.pool_has_enough", "provisioning.goes_elsewhere", "provisioning.no_receipt",
     "provisioning.stands_still", "provisioning.resumes", "provisioning.resume_failed", "environments.deploys",
-    "environments.deploy_failed", "execution.waits_for_its_environment", "execution.rests_after_failed_starts", "hypervisor.resume_failed",
+    "environments.deploy_failed", "execution.waits_for_its_environment", "hypervisor.resume_failed",
     "hypervisor.deploy_failed", "hypervisor.no_receipt",
     "fencing.begins", "fencing.by_hand", "fencing.failed", "fencing.waits_for_silence", "fencing.confirmed", "fencing.resumed",
     "fencing.off_already", "fencing.on_again",
