@@ -10,13 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <vector>
 
 #include "nodes/execution/os_failure.hpp"
 #include "protocol/limits.hpp"
@@ -27,8 +27,7 @@ namespace {
 constexpr std::size_t kLabelBytes = 4096;
 constexpr std::size_t kPartBytes = 1 << 20;
 constexpr std::size_t kSerialDigits = 20;
-constexpr Duration kPatience = std::chrono::seconds(10);  ///< without any progress
-constexpr Duration kLookAgain = std::chrono::seconds(1);
+constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr const char* kDisks = "/sys/block";
 
 bool is_serial(const std::string& text) {
@@ -42,45 +41,21 @@ std::string serial_of(const std::string& disk) {
     return serial;
 }
 
-std::vector<BundleDisk> list_disks() {
-    std::error_code wrong;
-    std::vector<BundleDisk> disks;
-    for (const auto& entry : std::filesystem::directory_iterator(kDisks, wrong)) {
-        const std::string name = entry.path().filename();
-        if (const std::string serial = serial_of(name); is_serial(serial)) disks.push_back({name, serial});
-    }
-    return disks;
-}
-
-/// The label of a disk that an earlier agent of this machine verified and mounted at `place`.
-std::optional<BundleLabel> label_of_mounted(const std::string& device, const std::string& place) {
-    struct stat disk{};
-    struct stat mounted{};
-    if (::stat(device.c_str(), &disk) != 0 || ::stat(place.c_str(), &mounted) != 0 || disk.st_rdev != mounted.st_dev) return std::nullopt;
-    const Descriptor file(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
-    const off_t end = ::lseek(file.get(), 0, SEEK_END);
-    std::string last(kLabelBytes, '\0');
-    if (end < static_cast<off_t>(kLabelBytes) || ::pread(file.get(), last.data(), last.size(), end - static_cast<off_t>(kLabelBytes)) != static_cast<ssize_t>(kLabelBytes)) {
-        return std::nullopt;
-    }
-    auto label = read_label(last);
-    if (!label) return std::nullopt;
-    return std::move(*label);
-}
-
-/// On the worker.
-Result<MountedBundle> mount_bundle(const BundleDisk& disk, const std::string& folder, std::atomic<std::uint64_t>& progress) {
-    const std::string device = "/dev/" + disk.name;
-    const std::string place = folder + "/.disks/" + disk.serial;
-    if (const auto label = label_of_mounted(device, place)) return MountedBundle{label->name, place};
-    const auto label = verify_bundle(device, disk.serial, progress);
+/// On the worker. Returns the environment's name, which leads to it from now on.
+Result<std::string> mount_bundle(const std::string& device, const std::string& serial, const std::string& folder) {
+    const auto label = verify_bundle(device, serial);
     if (!label) return tl::unexpected(label.error());
+    const std::string place = folder + "/.disks/" + serial;
     std::error_code wrong;
     std::filesystem::create_directories(place, wrong);
-    if (::mount(device.c_str(), place.c_str(), label->filesystem.c_str(), MS_RDONLY | MS_NODEV | MS_NOSUID, nullptr) != 0) {
-        return os_failure("mount the environment " + label->name);
-    }
-    return MountedBundle{label->name, place};
+    const bool mounted = ::mount(device.c_str(), place.c_str(), label->filesystem.c_str(), MS_RDONLY | MS_NODEV | MS_NOSUID, nullptr) == 0;
+    if (!mounted && errno != EBUSY) return os_failure("mount the environment " + label->name);
+    // The name appears in one move: nobody finds it before the files are there.
+    const std::string name = folder + "/" + label->name;
+    const std::string draft = folder + "/.disks/" + label->name + ".new";
+    ::unlink(draft.c_str());
+    if (::symlink(place.c_str(), draft.c_str()) != 0 || ::rename(draft.c_str(), name.c_str()) != 0) return os_failure("name the environment " + label->name);
+    return label->name;
 }
 
 }  // namespace
@@ -102,7 +77,7 @@ Result<BundleLabel> read_label(std::string_view block) {
     return label;
 }
 
-Result<BundleLabel> verify_bundle(const std::string& path, const std::string& serial, std::atomic<std::uint64_t>& progress) {
+Result<BundleLabel> verify_bundle(const std::string& path, const std::string& serial) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return os_failure("open " + path);
     ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -114,7 +89,6 @@ Result<BundleLabel> verify_bundle(const std::string& path, const std::string& se
         if (got < 0) return os_failure("read " + path);
         const auto count = static_cast<std::size_t>(got);
         crypto_hash_sha256_update(&sum, part.data(), count);
-        progress += count;
         last.append(reinterpret_cast<const char*>(part.data()), count);
         if (last.size() > kLabelBytes) last.erase(0, last.size() - kLabelBytes);
     }
@@ -130,15 +104,19 @@ Result<BundleLabel> verify_bundle(const std::string& path, const std::string& se
 
 Environments::Environments(Loop& loop, std::string folder, Log log) : loop_(loop), folder_(std::move(folder)), log_(std::move(log)) {
     listen();
-    look();
+    std::error_code wrong;
+    std::vector<std::string> disks;
+    for (const auto& entry : std::filesystem::directory_iterator(kDisks, wrong)) disks.push_back(entry.path().filename());
+    std::sort(disks.begin(), disks.end());
+    for (const std::string& disk : disks) consider(disk);
 }
 
 Environments::~Environments() {
     if (watch_ != 0) loop_.unwatch(watch_);
-    if (next_look_ != 0) loop_.cancel(next_look_);
+    for (const auto& [name, waiting] : waiting_) loop_.cancel(waiting.timer);
 }
 
-// The kernel tells of new disks; where it does not let us listen, they are found when somebody waits.
+// The kernel tells of new disks; where it does not let us listen, those that are there are all there are.
 void Environments::listen() {
     events_ = Descriptor(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
     sockaddr_nl address{};
@@ -148,69 +126,62 @@ void Environments::listen() {
     watch_ = loop_.watch(events_.get(), EPOLLIN, [this](std::uint32_t) { hear(); });
 }
 
-// What a message says does not matter, nor does one that was lost: it is a reason to look.
 void Environments::hear() {
-    bool of_a_disk = false;
     std::array<char, 8192> message{};
-    for (ssize_t got = 0; (got = ::recv(events_.get(), message.data(), message.size() - 1, 0)) > 0 || (got < 0 && errno == ENOBUFS);) {
-        message[got < 0 ? 0 : static_cast<std::size_t>(got)] = '\0';
-        of_a_disk = of_a_disk || got < 0 || std::string_view(message.data()).find("/block/") != std::string_view::npos;
+    for (ssize_t got = 0; (got = ::recv(events_.get(), message.data(), message.size() - 1, 0)) > 0;) {
+        message[static_cast<std::size_t>(got)] = '\0';
+        const std::string_view head(message.data());  // "add@/devices/.../block/vdd"
+        const auto disk = head.rfind("/block/");
+        if (!head.starts_with("add@") || disk == std::string_view::npos || head.find('/', disk + 7) != std::string_view::npos) continue;
+        consider(std::string(head.substr(disk + 7)));
     }
-    if (of_a_disk) look();
 }
 
-void Environments::look() {
-    for (const BundleDisk& disk : disks_.compare(list_disks())) verify(disk);
-}
-
-void Environments::verify(const BundleDisk& disk) {
+void Environments::consider(const std::string& disk) {
+    const std::string serial = serial_of(disk);
+    if (!is_serial(serial)) return;
     const auto began = loop_.now();
-    std::function<void(Result<MountedBundle>)> done = lifeline_.bind(
-        [this, disk, began](const Result<MountedBundle>& outcome) { note(disk, outcome, loop_.now() - began); });
-    worker_.run([&loop = loop_, disk, folder = folder_, progress = progress_, done] {
-        auto outcome = mount_bundle(disk, folder, *progress);
-        loop.post([done, outcome = std::move(outcome)]() mutable { done(std::move(outcome)); });
+    std::function<void(Result<std::string>)> done = lifeline_.bind([this, disk, began](const Result<std::string>& name) {
+        if (name) log_("info", "environment=" + *name + " verified and mounted in_ms=" + std::to_string(to_ms(loop_.now() - began)));
+        note_mounted(disk, name);
+    });
+    worker_.run([&loop = loop_, device = "/dev/" + disk, serial, folder = folder_, done] {
+        auto name = mount_bundle(device, serial, folder);
+        loop.post([done, name = std::move(name)]() mutable { done(std::move(name)); });
     });
 }
 
-void Environments::note(const BundleDisk& disk, const Result<MountedBundle>& outcome, Duration took) {
-    ++*progress_;
-    disks_.note(disk, outcome);
-    if (outcome) log_("info", "environment=" + outcome->environment + " verified and mounted in_ms=" + std::to_string(to_ms(took)));
-    else log_("warning", "the environment on disk " + disk.name + " is not used: " + outcome.error().message);
-    go_on();
+void Environments::note_mounted(const std::string& disk, const Result<std::string>& name) {
+    if (name) go_on(*name);
+    else log_("warning", "the environment on disk " + disk + " is not used: " + name.error().message);
+}
+
+bool Environments::there(const std::string& name) const {
+    struct stat info{};
+    return ::stat((folder_ + "/" + name).c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 void Environments::when_there(const std::string& name, std::function<void()> then) {
-    if (name.empty() || folder_of(name)) {
+    if (name.empty() || there(name)) {
         then();
         return;
     }
-    look();
-    waiting_.push_back({name, std::move(then), ProgressWait(loop_.now(), *progress_, kPatience)});
-    look_later();
-}
-
-void Environments::look_later() {
-    if (next_look_ != 0) return;
-    next_look_ = loop_.after(kLookAgain, [this] {
-        next_look_ = 0;
-        look();
-        go_on();
-        if (!waiting_.empty()) look_later();
+    // Without events nothing will come.
+    const auto patience = watch_ != 0 ? kPatience : Duration::zero();
+    const auto entry = waiting_.emplace(name, Waiting{0, std::move(then)});
+    entry->second.timer = loop_.after(patience, [this, entry] {
+        const auto late = std::move(entry->second.then);
+        waiting_.erase(entry);
+        late();
     });
 }
 
-void Environments::go_on() {
+void Environments::go_on(const std::string& name) {
     std::vector<std::function<void()>> ready;
-    for (auto entry = waiting_.begin(); entry != waiting_.end();) {
-        const bool over = entry->wait.is_over(loop_.now(), *progress_);
-        if (!over && !folder_of(entry->name)) {
-            ++entry;
-            continue;
-        }
-        ready.push_back(std::move(entry->then));
-        entry = waiting_.erase(entry);
+    for (auto entry = waiting_.find(name); entry != waiting_.end(); entry = waiting_.find(name)) {
+        loop_.cancel(entry->second.timer);
+        ready.push_back(std::move(entry->second.then));
+        waiting_.erase(entry);
     }
     for (const auto& then : ready) then();
 }

@@ -1,6 +1,6 @@
 // Environments on this node: read-only disks that the hypervisor attaches while the machine runs. Each is
-// verified against the digest that its serial number begins, once as long as the machine runs, and mounted.
-// Owned by the agent's main thread; reading and mounting are a worker's.
+// verified against the digest that its serial number begins with, and mounted under its name. Owned by the
+// agent's main thread; reading and mounting are a worker's.
 //
 // A bundle is a read-only file system image, followed by one block of 4096 bytes of text padded with NUL:
 //   understudy-environment 1
@@ -9,18 +9,15 @@
 // Its digest is the SHA-256 of everything, block included; the disk's serial number is the first 20 digits.
 #pragma once
 
-#include <atomic>
 #include <functional>
-#include <list>
-#include <memory>
-#include <optional>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "nodes/agent/base/descriptor.hpp"
 #include "nodes/agent/base/lifeline.hpp"
 #include "nodes/agent/base/loop.hpp"
 #include "nodes/agent/base/worker.hpp"
-#include "nodes/core/bundle_disks.hpp"
 #include "protocol/result.hpp"
 
 namespace understudy::node {
@@ -32,9 +29,9 @@ struct BundleLabel {
 };
 [[nodiscard]] Result<BundleLabel> read_label(std::string_view block);
 
-/// Reads a bundle (or the disk it is on) to its end; `progress` rises with every byte. Errors: `damaged` (the digest
-/// does not begin with `serial`, or the label), `failed` (the system's words).
-[[nodiscard]] Result<BundleLabel> verify_bundle(const std::string& path, const std::string& serial, std::atomic<std::uint64_t>& progress);
+/// Reads a bundle (or the disk it is on) to its end. Errors: `damaged` (the digest does not begin with
+/// `serial`, or the label), `failed` (the system's words).
+[[nodiscard]] Result<BundleLabel> verify_bundle(const std::string& path, const std::string& serial);
 
 class Environments {
   public:
@@ -46,38 +43,29 @@ class Environments {
     Environments(const Environments&) = delete;
     Environments& operator=(const Environments&) = delete;
 
-    /// Calls `then` once the environment of that name is there, at once when it is, or when it did not come and nothing
-    /// was read of any disk for some seconds: a disk that was just attached takes a moment, and a large one many.
+    /// Calls `then` once the environment of that name is there, at once when it is, or when it did not come
+    /// within seconds: a disk that was just attached takes a moment.
     void when_there(const std::string& name, std::function<void()> then);
-
-    /// The folder that the environment of that name is mounted on; none: it is not there.
-    [[nodiscard]] std::optional<std::string> folder_of(const std::string& name) const { return disks_.folder_of(name); }
+    [[nodiscard]] bool there(const std::string& name) const;
 
   private:
     struct Waiting {
-        std::string name;
+        Loop::Id timer = 0;
         std::function<void()> then;
-        ProgressWait wait;
     };
 
     void listen();
     void hear();
-    void look();
-    void look_later();
-    void verify(const BundleDisk& disk);
-    void note(const BundleDisk& disk, const Result<MountedBundle>& outcome, Duration took);
-    void go_on();
+    void consider(const std::string& disk);
+    void note_mounted(const std::string& disk, const Result<std::string>& name);
+    void go_on(const std::string& name);
 
     Loop& loop_;
     std::string folder_;
     Log log_;
     Descriptor events_;
     Loop::Id watch_ = 0;
-    Loop::Id next_look_ = 0;  ///< while somebody waits
-    BundleDisks disks_;
-    std::list<Waiting> waiting_;
-    // Shared with the worker, which may outlive this by one job.
-    std::shared_ptr<std::atomic<std::uint64_t>> progress_ = std::make_shared<std::atomic<std::uint64_t>>(0);  ///< bytes verified, plus disks done
+    std::multimap<std::string, Waiting> waiting_;  ///< by name
     Worker worker_{5};  ///< reads and sums up whole bundles: what runs on this node comes first
     Lifeline lifeline_;
 };

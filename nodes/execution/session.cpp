@@ -1,6 +1,7 @@
 // See session.hpp.
 #include "nodes/execution/session.hpp"
 
+#include <sys/stat.h>
 
 #include <chrono>
 #include <filesystem>
@@ -158,9 +159,12 @@ void Session::end_criu() {
 Result<std::string> Session::environment() const {
     const auto& name = assign_.application.environment;
     if (name.empty()) return std::string();
-    auto folder = ground_.environments.folder_of(name);
-    if (!folder) return failure(ErrorCode::not_found, "the environment '" + name + "' is not mounted on this node");
-    return std::move(*folder);
+    const std::string folder = ground_.settings.environments_folder + "/" + name;
+    struct stat info{};
+    if (name.find('/') != std::string::npos || ::stat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return failure(ErrorCode::not_found, "the environment '" + name + "' is not deployed on this node (looked for " + folder + ")");
+    }
+    return folder;
 }
 
 std::unique_ptr<SessionRun> Session::make_run(const std::string& root) {

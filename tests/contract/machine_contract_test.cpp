@@ -102,22 +102,6 @@ TEST_CASE("machine: an environment reaches a running guest, verified, within mom
     clear(machine.subject());
 }
 
-TEST_CASE("machine: environments that come together are all mounted") {
-    MachineRig& machine = embedded_machine();
-    const std::vector<std::string> names{"first", "second", "third"};
-    std::vector<Bundle> bundles;
-    for (const std::string& name : names) bundles.push_back(machine.make_environment(name));
-    REQUIRE(machine.hypervisor().create(small_spec(5)));
-    REQUIRE(file_says(machine.console(5), "checkpoints=", std::chrono::seconds(90)));  // its agent has started
-    for (const Bundle& bundle : bundles) {
-        const auto deployed = machine.hypervisor().deploy(NodeId(5), bundle);
-        INFO(words(deployed));
-        REQUIRE(deployed);
-    }
-    for (const std::string& name : names) CHECK(file_says(machine.console(5), "environment=" + name + " verified and mounted", std::chrono::seconds(20)));
-    clear(machine.subject());
-}
-
 TEST_CASE("machine: boots, is watched, is scrubbed, is destroyed; nothing is left") {
     MachineRig& machine = embedded_machine();
     LibvirtHypervisor& hypervisor = machine.hypervisor();
