@@ -3,8 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <map>
+
+#include "base/text.hpp"
 
 namespace understudy::node {
 namespace {
@@ -25,13 +26,6 @@ Number number_in(const Json& event, const char* field) {
     return fits ? found->get<Number>() : Number{0};
 }
 
-/// For a log: one line, bounded.
-std::string as_words(std::string text) {
-    if (text.size() > kWordsBytes) text.resize(kWordsBytes);
-    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-    return text;
-}
-
 }  // namespace
 
 std::optional<WindowEvent> parse_window_event(std::string_view line) {
@@ -49,7 +43,8 @@ std::optional<WindowEvent> parse_window_event(std::string_view line) {
     event.took_ms = number_in<std::int64_t>(said, "took_ms");
     event.is_void = number_in<std::int64_t>(said, "void") != 0;
     event.renewal = text_in(said, "renewal");
-    event.words = as_words(text_in(said, "message").value_or(text_in(said, "reason").value_or("")));
+    const std::string words = text_in(said, "message").value_or(text_in(said, "reason").value_or(""));
+    event.words = first_characters(std::string_view(words).substr(0, kWordsBytes), kWordsBytes);
     return event;
 }
 

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/text.hpp"
 #include "nodes/presentation/window/commands.hpp"
 #include "nodes/presentation/window_event.hpp"
 #include "viewer/coverage.hpp"

@@ -7,6 +7,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/text.hpp"
+
 namespace understudy::window {
 namespace {
 
@@ -192,18 +194,6 @@ Result<std::vector<std::uint8_t>> decode_base64(std::string_view text) {
         bytes.pop_back();
     }
     return bytes;
-}
-
-std::string first_characters(std::string_view text, std::size_t count) {
-    std::string result;
-    std::size_t characters = 0;
-    for (const char c : text) {
-        const bool starts_character = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-        if (starts_character && ++characters > count) break;
-        const bool is_control = static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-        result.push_back(is_control ? ' ' : c);
-    }
-    return result;
 }
 
 EventLine::EventLine(std::string_view event) : line_("{\"event\":" + json_text(event)) {}

@@ -68,9 +68,6 @@ inline constexpr std::size_t kMaxTextCharacters = 200;
 /// Bytes behind base64 text; errors: `invalid` for anything that is not canonical base64.
 [[nodiscard]] Result<std::vector<std::uint8_t>> decode_base64(std::string_view text);
 
-/// At most `count` characters of UTF-8 text, cut between characters, control characters made blanks.
-[[nodiscard]] std::string first_characters(std::string_view text, std::size_t count);
-
 /// A line that fits a pipe's atomic write, so that a slow reader never cuts one in two.
 inline constexpr std::size_t kMaxEventBytes = 4096;
 inline constexpr std::size_t kMaxEventTextCharacters = 250;

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <unistd.h>
 
+#include "base/text.hpp"
 #include "base/version.hpp"
 #include "nodes/presentation/window/program.hpp"
 #include "nodes/presentation/window/x_errors.hpp"
