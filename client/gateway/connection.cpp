@@ -69,8 +69,10 @@ asio::awaitable<void> serve_watch(Server& server, Watch asked, WebSocket socket,
 
 asio::awaitable<void> serve_websocket(Server& server, Line line, const Call& call, Asked asked, std::shared_ptr<Visit> visit) {
     WebSocket socket(std::move(line));
+    visit->end = [&socket] { socket.cut(); };
     error_code error;
     co_await socket.accept(call.request, error);
+    visit->end = nullptr;
     if (error) co_return;
     if (const auto* events = std::get_if<TerminalEvents>(&asked)) {
         co_await serve_terminal_events(server, call, *events, std::move(socket), visit);
