@@ -38,11 +38,11 @@ Plain& Line::next_layer() {
 
 const Plain& Line::next_layer() const { return const_cast<Line*>(this)->next_layer(); }
 
-void Line::read_some(const FirstBuffers<asio::mutable_buffer>& buffers, Completion done) {
+void Line::begin(const FirstBuffers<asio::mutable_buffer>& buffers, Completion done) {
     std::visit([&](auto& stream) { stream.async_read_some(buffers, std::move(done)); }, streams_->either);
 }
 
-void Line::write_some(const FirstBuffers<asio::const_buffer>& buffers, Completion done) {
+void Line::begin(const FirstBuffers<asio::const_buffer>& buffers, Completion done) {
     std::visit([&](auto& stream) { stream.async_write_some(buffers, std::move(done)); }, streams_->either);
 }
 

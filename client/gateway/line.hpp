@@ -29,17 +29,16 @@ public:
 
     [[nodiscard]] executor_type get_executor() const noexcept { return waiting_->executor; }
 
-    void operator()(boost::system::error_code error, std::size_t bytes) { Base::tell(std::move(waiting_), error, bytes); }
+    void operator()(boost::system::error_code error, std::size_t bytes) {
+        Base& waiting = *waiting_;
+        waiting.tell(std::move(waiting_), error, bytes);
+    }
 
 private:
     struct Base {
         explicit Base(executor_type where) : executor(std::move(where)) {}
         virtual ~Base() = default;
-        virtual void told(std::unique_ptr<Base> self, boost::system::error_code error, std::size_t bytes) = 0;
-        static void tell(std::unique_ptr<Base> self, boost::system::error_code error, std::size_t bytes) {
-            Base& there = *self;
-            there.told(std::move(self), error, bytes);
-        }
+        virtual void tell(std::unique_ptr<Base> self, boost::system::error_code error, std::size_t bytes) = 0;
         executor_type executor;
     };
 
@@ -47,7 +46,7 @@ private:
     struct Waiting final : Base {
         Waiting(Handler what, const executor_type& otherwise)
             : Base(boost::asio::get_associated_executor(what, otherwise)), handler(std::move(what)) {}
-        void told(std::unique_ptr<Base> self, boost::system::error_code error, std::size_t bytes) override {
+        void tell(std::unique_ptr<Base> self, boost::system::error_code error, std::size_t bytes) override {
             Handler now = std::move(handler);
             self.reset();  // its memory is free before the next operation begins
             now(error, bytes);
@@ -109,27 +108,26 @@ public:
 
     template <class Buffers, class Token>
     auto async_read_some(const Buffers& buffers, Token&& token) {
-        return initiated([](auto handler, Line& line, const auto& few) { line.read_some(few, Completion(std::move(handler), line.get_executor())); },
-                         FirstBuffers<boost::asio::mutable_buffer>(buffers), std::forward<Token>(token));
+        return initiated(FirstBuffers<boost::asio::mutable_buffer>(buffers), std::forward<Token>(token));
     }
 
     template <class Buffers, class Token>
     auto async_write_some(const Buffers& buffers, Token&& token) {
-        return initiated([](auto handler, Line& line, const auto& few) { line.write_some(few, Completion(std::move(handler), line.get_executor())); },
-                         FirstBuffers<boost::asio::const_buffer>(buffers), std::forward<Token>(token));
+        return initiated(FirstBuffers<boost::asio::const_buffer>(buffers), std::forward<Token>(token));
     }
 
 private:
     struct Streams;
 
-    template <class Begin, class Few, class Token>
-    auto initiated(Begin begin, const Few& few, Token&& token) {
+    template <class Buffer, class Token>
+    auto initiated(const FirstBuffers<Buffer>& few, Token&& token) {
         return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-            [this, begin, few](auto handler) { begin(std::move(handler), *this, few); }, token);
+            [this, few](auto handler) { begin(few, Completion(std::move(handler), get_executor())); }, token);
     }
 
-    void read_some(const FirstBuffers<boost::asio::mutable_buffer>& buffers, Completion done);
-    void write_some(const FirstBuffers<boost::asio::const_buffer>& buffers, Completion done);
+    /// Reads into buffers that may be written, and writes those that may not.
+    void begin(const FirstBuffers<boost::asio::mutable_buffer>& buffers, Completion done);
+    void begin(const FirstBuffers<boost::asio::const_buffer>& buffers, Completion done);
 
     std::unique_ptr<Streams> streams_;  ///< never empty but after a move
 };
