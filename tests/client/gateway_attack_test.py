@@ -35,6 +35,11 @@ def tearDownModule():
     gateway.close()
 
 
+def masked(first, length, body=b""):
+    """A frame of a page: its first byte, its length as it is written, and the body under a mask that changes nothing."""
+    return bytes([first]) + length + b"\0\0\0\0" + body
+
+
 class Attacks(unittest.TestCase):
     def tearDown(self):
         self.assertTrue(gateway.lives(), "the gateway goes on")
@@ -217,9 +222,9 @@ class Attacks(unittest.TestCase):
         self.assertLess(grown, GROWTH)
 
     def test_values_of_any_type_from_a_page_leave_its_room_empty_when_it_goes(self):
-        text = lambda words: bytes([0x81, 0x80 | len(words)]) + b"\0\0\0\0" + words
+        text = lambda words: masked(0x81, bytes([0x80 | len(words)]), words)
         texts = (b'{"back":1}', b'{"back":"yes"}', b'{"back":null}', b'{"back":[true]}', b'{"seen":1,"epoch":1}', b'{"seen":"picture","epoch":"1"}',
-                      b'{"seen":["picture"],"epoch":-1}', b'{"seen":{},"epoch":1.5}', b'[1]', b'"back"', b"\xc3\xa9", b"{")
+                 b'{"seen":["picture"],"epoch":-1}', b'{"seen":{},"epoch":1.5}', b'[1]', b'"back"', b"\xc3\xa9", b"{")
         for number, words in enumerate(texts):
             line, answer = gateway.upgrade(f"/api/v1/terminals/typed-{number}/events", gateway.keys["operator"])
             with self.subTest(words=words), line:
@@ -252,10 +257,9 @@ class Attacks(unittest.TestCase):
             administrator.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
                 while True:
-                    self.assertNotEqual(administrator.recv(65536), b"", "whoever was there stays")
+                    self.assertNotEqual(administrator.recv(65536), b"", "the administrator who was there stays")
 
     def test_frames_that_break_the_rules_end_their_websocket_and_nothing_else(self):
-        masked = lambda first, length, body=b"": bytes([first]) + length + b"\0\0\0\0" + body
         frames = {"not masked": b"\x81\x02hi", "longer than anything": masked(0x81, b"\xff" + struct.pack(">Q", 2**63)), "longer than is allowed": masked(0x81, b"\xff" + struct.pack(">Q", 2**33)),
                   "a long ping": masked(0x89, b"\xfe\x01\x00", b"a" * 256), "a reserved kind": masked(0x83, b"\x80"), "reserved bits": masked(0xf1, b"\x80"),
                   "a part of nothing": masked(0x80, b"\x82", b"hi"), "no text": masked(0x81, b"\x82", b"\xc3\x28"), "a wrong farewell": masked(0x88, b"\x81", b"x")}

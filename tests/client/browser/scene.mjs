@@ -21,7 +21,7 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 // A child process whose lines can be waited for.
 class Child {
   constructor(command, args) {
-    this.process = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.process = spawn(command, args);
     this.lines = [];  // of its output and of its log
     this.waiting = [];
     for (const input of [this.process.stdout, this.process.stderr]) {
