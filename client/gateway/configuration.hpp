@@ -28,7 +28,7 @@ struct GatewayConfiguration {
     std::string pages;            ///< folder to read pages from instead of the built-in ones
     std::size_t connections = 256;               ///< open at the same time
     std::size_t connections_per_address = 64;    ///< of those, from one address before anybody has logged in
-    std::size_t connections_per_account = 64;    ///< of those over which somebody has
+    std::size_t connections_per_account = 64;    ///< of those over which an account is logged in
     std::chrono::seconds detach_after{30};  ///< without any page, a terminal is detached after this
 };
 

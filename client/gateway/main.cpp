@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
     if (accounts.exit_code >= 0) return accounts.exit_code;
     std::signal(SIGPIPE, SIG_IGN);
-    // Standard output is for what people and scripts wait for, and whoever has read that may stop reading.
+    // Standard output is for what a script waits for; a script that has read it may stop reading.
     spdlog::set_default_logger(spdlog::stderr_color_mt("understudy-gateway"));
     const auto found = client::find_configuration(path);
     auto configuration = found ? gateway::load_gateway_configuration(*found) : tl::unexpected(found.error());

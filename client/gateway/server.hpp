@@ -50,7 +50,7 @@ public:
     /// Ends all connections; the loop runs empty soon afterwards.
     void stop();
 
-    /// The room of a terminal, opened by this account if nobody has it open. Errors: `limit` (this account has opened
+    /// The room of a terminal, opened by this account if it is not open. Errors: `limit` (this account has opened
     /// as many as one may, or all have), or the link's. Rooms are shared with their streams, which may outlive the
     /// room's place in the table.
     [[nodiscard]] Result<std::shared_ptr<TerminalRoom>> room(const std::string& terminal, const std::string& place, const std::string& account);

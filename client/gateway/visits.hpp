@@ -1,8 +1,8 @@
 // Who may stay when many come: the open connections of the gateway, and which of them gives way. Half-open
 // connections cost an attacker nothing, so that being turned away must not depend on who came first: while nobody
-// has logged in over a connection it is a stranger's, and the oldest stranger gives way to the newest. Someone who
-// means it needs milliseconds to log in; whoever waits in silence is gone by then. Known ones give way to nobody but
-// their own account's next, and never have all places: an administrator always finds one to log in over.
+// has logged in over a connection it is a stranger's, and the oldest stranger gives way to the newest. A person
+// who is logging in needs milliseconds; a connection that stays silent is gone by then. A known one gives way to the next
+// of its own account alone, and known ones never have all places: an administrator always finds one to log in over.
 // Values and callbacks; belongs to the gateway's thread.
 #pragma once
 

@@ -39,7 +39,7 @@ public:
 
     /// Says goodbye with a code that pages understand, and why: `words` are cut where the protocol ends. Waits for the answer.
     [[nodiscard]] asio::awaitable<void> close(std::uint16_t code, std::string_view words);
-    /// Whoever reads or writes is told at once that it was cancelled.
+    /// The coroutines that read and write are told at once that it was cancelled.
     void cancel();
     /// Ends the connection without a word.
     void cut();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A second configuration of the same build asks the compiler for the same as the first: otherwise whoever configures
-again, as the scripts do, compiles again.
+"""A second configuration of the same build asks the compiler for the same as the first: otherwise the scripts,
+which configure each time, compile each time.
 
     configured_twice.py
 """

@@ -48,7 +48,7 @@ TEST_CASE("visits: the oldest stranger gives way to the newest, of its own addre
     CHECK(visits.size() == 4);
 }
 
-TEST_CASE("visits: an account that has its share loses its own oldest, and nobody else a place") {
+TEST_CASE("visits: an account that has its share loses its own oldest, and no other account a place") {
     Visits visits({.in_all = 8, .strangers_per_address = 8, .per_account = 2, .reserve = 1});
     std::vector<const Visit*> ended;
     const auto honest = visit(visits, "10.0.0.1", ended);
